@@ -1,0 +1,57 @@
+# `make` prints this help. Every target sets up what it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PACKAGES := core telemetry connectors strategies simulator config dataflows cli bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test test-fast lint fmt types layers check bench lock clean
+
+help:  ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Make .venv with the pinned dependencies
+
+$(READY): requirements-dev.lock pyproject.toml tools/setup.py
+	@$(PYTHON) tools/setup.py $(VENV)
+	@touch $@
+
+demo: $(READY)  ## Run the main job on a local simulated exchange (Ctrl-C ends it)
+	@$(BIN)/cryptotools demo
+
+run: $(READY)  ## Run the main job with your settings
+	@$(BIN)/cryptotools run
+
+test: $(READY)  ## Run all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: $(READY)  ## Run the tests that take no real processes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: $(READY)  ## Check style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+fmt: $(READY)  ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: $(READY)  ## Check types (mypy --strict)
+	@$(BIN)/mypy
+
+layers: $(READY)  ## Check that imports point down
+	@$(BIN)/lint-imports
+
+check: lint types layers test  ## All of the above: what CI runs
+
+bench: $(READY)  ## Measure, and print the table of budgets
+	@$(BIN)/cryptotools bench
+
+lock:  ## Renew the lock files (needs uv)
+	uv pip compile -q -U --universal --python-version 3.11 pyproject.toml --extra embedded --extra build \
+	  --generate-hashes --no-annotate --no-header -o requirements.lock
+	uv pip compile -q -U --universal --python-version 3.11 pyproject.toml --all-extras \
+	  --generate-hashes --no-annotate --no-header -o requirements-dev.lock
+
+clean:  ## Remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Everything pure: no socket, no clock, no dice, no logging."""

@@ -1,0 +1,1 @@
+"""What flows: trades, klines, signals, events, and how each is written down."""

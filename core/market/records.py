@@ -1,0 +1,112 @@
+"""Records as flat text fields: what Redis entries and command lines show, one function per record.
+
+Every value is a string: JSON numbers would pass through doubles on their way (a price of 67123.45
+or an id above 2**53 would change).
+"""
+
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from core.market.decimals import to_text
+from core.market.events import Event, Quarantined
+from core.market.kline import MEASURES, Kline
+from core.market.signal import Signal
+from core.market.trades import Trades
+
+Fields = dict[str, str]
+
+_OWN = {"key", "time_us", "seq"}
+
+
+def trade_fields(trades: Trades) -> list[Fields]:
+    """Return fields of each row: ``id time_us price quantity taker`` (and the ids of an aggregate).
+
+    `taker` is the side of the order that took liquidity: ``buy`` or ``sell``.
+    """
+    ps, qs = trades.price_scale, trades.quantity_scale
+    rows = [
+        {
+            "id": str(i),
+            "time_us": str(t),
+            "price": to_text(p, ps),
+            "quantity": to_text(q, qs),
+            "taker": "sell" if m else "buy",
+        }
+        for i, t, p, q, m in zip(
+            trades.id.tolist(),
+            trades.time_us.tolist(),
+            trades.price.tolist(),
+            trades.quantity.tolist(),
+            trades.buyer_is_maker.tolist(),
+            strict=True,
+        )
+    ]
+    if trades.is_aggregate:
+        ids = zip(rows, trades.first_ids.tolist(), trades.last_ids.tolist(), strict=True)
+        for row, first, last in ids:
+            row["first_id"], row["last_id"] = str(first), str(last)
+    return rows
+
+
+def kline_fields(kline: Kline) -> Fields:
+    """Return the kline's fields; times in milliseconds, as the exchange prints them."""
+    row = {
+        "interval": kline.interval.name,
+        "open_ms": str(kline.open_ms),
+        "close_ms": str(kline.close_ms),
+    }
+    row |= {name: kline.text(name) for name in MEASURES}
+    return row | {
+        "trades": str(kline.trades),
+        "first_id": str(kline.first_id),
+        "last_id": str(kline.last_id),
+        "status": kline.status.value,
+        "complete": "1" if kline.complete else "0",
+        "revision": str(kline.revision),
+        "seq": str(kline.seq),
+    }
+
+
+def signal_fields(signal: Signal) -> Fields:
+    """Return the signal's fields; `values` is a JSON object of indicator values."""
+    return {
+        "strategy": signal.strategy,
+        "instance": signal.instance,
+        "side": signal.side.value,
+        "price": signal.price,
+        "reason": signal.reason,
+        "interval": signal.interval.name,
+        "open_ms": str(signal.open_us // 1000),
+        "close_ms": str(signal.close_us // 1000),
+        "values": values_json(signal),
+        "seq": str(signal.seq),
+    }
+
+
+def values_json(signal: Signal) -> str:
+    """Return the indicator values behind a signal as a JSON object."""
+    return orjson.dumps(dict(signal.values)).decode()
+
+
+def event_fields(event: Event) -> Fields:
+    """Return the event's fields: ``kind time_us seq`` and those of its own class."""
+    row = {"kind": event.kind, "time_us": str(event.time_us), "seq": str(event.seq)}
+    return row | {name: str(value) for name, value in event_detail(event).items()}
+
+
+def event_detail(event: Event) -> dict[str, Any]:
+    """Return the fields that are the event's own."""
+    return {f.name: getattr(event, f.name) for f in fields(event) if f.name not in _OWN}
+
+
+def quarantine_fields(event: Quarantined) -> Fields:
+    """Return the fields of something received that could not be used."""
+    return {
+        "reason": event.reason,
+        "source": event.source,
+        "payload": event.payload,
+        "time_us": str(event.time_us),
+        "seq": str(event.seq),
+    }

@@ -1,0 +1,98 @@
+"""One Arrow schema per record: what the lake stores, documented in ``docs/reference/records.md``.
+
+Times are UTC microseconds. Prices and quantities of trades are decimals of 18 digits at the
+instrument's own scale, so that Parquet stores them as integers; sums in klines have 38 digits.
+"""
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+SUM = pa.decimal128(38, 18)
+"""Any price, volume or quote volume of a kline: 20 digits before the point, 18 after."""
+
+
+def _field(name: str, kind: pa.DataType, about: str, *, null: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=null, metadata={"about": about})
+
+
+def trades(price_scale: int, quantity_scale: int, *, aggregate: bool = False) -> pa.Schema:
+    """Return the schema of trades (or aggregates) at these scales."""
+    fields = [
+        _field("id", pa.int64(), "trade id; aggregate id where the exchange gives aggregates"),
+        _field("time", TIME, "trade time"),
+        _field("price", pa.decimal128(18, price_scale), "price"),
+        _field("quantity", pa.decimal128(18, quantity_scale), "base asset"),
+        _field("buyer_is_maker", pa.bool_(), "true: the taker sold"),
+        _field("repaired", pa.bool_(), "true: came by REST instead of the live stream"),
+    ]
+    if aggregate:
+        fields += [
+            _field("first_id", pa.int64(), "first trade id of the aggregate; -1: invalidated"),
+            _field("last_id", pa.int64(), "last trade id of the aggregate; -1: invalidated"),
+        ]
+    return pa.schema(fields)
+
+
+KLINES = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("interval", pa.string(), "Binance's name: 1m, 1h, 1M"),
+        _field("open_time", TIME, "start of the window"),
+        _field("close_time", TIME, "last microsecond of the window"),
+        _field("open", SUM, "price of the first trade"),
+        _field("high", SUM, "highest price"),
+        _field("low", SUM, "lowest price"),
+        _field("close", SUM, "price of the last trade"),
+        _field("volume", SUM, "base asset traded"),
+        _field("quote_volume", SUM, "sum of price times quantity"),
+        _field("trades", pa.int64(), "number of trades"),
+        _field("taker_buy_volume", SUM, "base asset that takers bought"),
+        _field("taker_buy_quote_volume", SUM, "quote asset that takers paid"),
+        _field("first_id", pa.int64(), "first trade id; -1: no trade"),
+        _field("last_id", pa.int64(), "last trade id; -1: no trade"),
+        _field("complete", pa.bool_(), "no gap inside, and its start was witnessed"),
+        _field("revision", pa.int32(), "0, then +1 each time it is issued again"),
+    ]
+)
+
+SIGNALS = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "last microsecond of the kline that caused it"),
+        _field("interval", pa.string(), "interval of that kline"),
+        _field("strategy", pa.string(), "registered name of the strategy"),
+        _field("instance", pa.string(), "name of the instance"),
+        _field("side", pa.string(), "long, short or flat"),
+        _field("price", SUM, "close of that kline"),
+        _field("reason", pa.string(), "for people"),
+        _field("values", pa.string(), "indicator values behind it, a JSON object"),
+    ]
+)
+
+EVENTS = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "the exchange's time as far as it was known"),
+        _field("kind", pa.string(), "connected, gap, gap_repaired, ..."),
+        _field("detail", pa.string(), "the event's own fields, a JSON object"),
+    ]
+)
+
+QUARANTINE = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "the exchange's time as far as it was known"),
+        _field("reason", pa.string(), "why it could not be used"),
+        _field("source", pa.string(), "where it came from: link 3, file.csv:17"),
+        _field("payload", pa.string(), "what came, cut to 4096 characters"),
+    ]
+)
+
+FRAMES = pa.schema(
+    [
+        _field("received", TIME, "our clock when it came"),
+        _field("kind", pa.string(), "start, open, close, frame, page, time or alarm"),
+        _field("link", pa.int32(), "number of the connection within the run"),
+        _field("payload", pa.string(), "the text as received"),
+    ]
+)

@@ -1,0 +1,1 @@
+"""Logs and metrics: values that other layers read, never decisions."""

@@ -1,0 +1,56 @@
+"""Every counter of the project, in one place; Bytewax's own web server exports them.
+
+The books balance per instrument: received = accepted + duplicate + rejected.
+"""
+
+from prometheus_client import REGISTRY, Counter
+
+RECEIVED = Counter("cryptotools_trades_received", "Trade rows that a source read.", ["key"])
+ACCEPTED = Counter("cryptotools_trades_accepted", "Trade rows that entered the flow.", ["key"])
+DUPLICATE = Counter("cryptotools_trades_duplicate", "Trade rows already seen.", ["key"])
+REJECTED = Counter("cryptotools_trades_rejected", "Trade rows that cannot be trades.", ["key"])
+REPAIRED = Counter("cryptotools_trades_repaired", "Accepted rows that came by REST.", ["key"])
+QUARANTINED = Counter("cryptotools_quarantined", "Inputs that could not be used.", ["key"])
+GAPS = Counter("cryptotools_gaps", "Holes in the trade ids: opened, repaired or permanent.",
+               ["key", "state"])  # fmt: skip
+KLINES = Counter("cryptotools_klines", "Final klines emitted.", ["key", "interval"])
+KLINE_MISMATCHES = Counter(
+    "cryptotools_kline_mismatches", "Final klines that differ from the exchange's.", ["key"]
+)
+SIGNALS = Counter("cryptotools_signals", "Signals emitted.", ["strategy"])
+STRATEGY_ERRORS = Counter("cryptotools_strategy_errors", "Instances stopped by an error.",
+                          ["strategy"])  # fmt: skip
+RECONNECTS = Counter("cryptotools_reconnects", "Links lost.", ["key"])
+STORED = Counter("cryptotools_rows_stored", "Rows in closed lake files.", ["kind"])
+PUBLISHED = Counter("cryptotools_entries_published", "Entries added to Redis.", ["kind"])
+PUBLISH_DUPLICATES = Counter(
+    "cryptotools_entries_duplicate", "Entries that Redis already held.", ["kind"]
+)
+
+
+def total(counter: Counter, **labels: str) -> int:
+    """Return the sum of a counter over all its children that have these label values."""
+    (family,) = counter.collect()
+    return int(
+        sum(
+            sample.value
+            for sample in family.samples
+            if sample.name.endswith("_total") and labels.items() <= sample.labels.items()
+        )
+    )
+
+
+def snapshot() -> dict[str, float]:
+    """Return every counter of the project as ``name{label=value,…}``: for `--json` and tests."""
+    return {
+        _series(sample.name, sample.labels): sample.value
+        for family in REGISTRY.collect()
+        if family.name.startswith("cryptotools_")
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+def _series(name: str, labels: dict[str, str]) -> str:
+    inner = ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
+    return f"{name}{{{inner}}}" if inner else name
