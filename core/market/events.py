@@ -6,9 +6,10 @@ the key), except `Tick`, which is never stored, and `Frame`, which is stored raw
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from core.market.kline import Kline
+from core.market.trades import Trades
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,16 @@ class Late(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class KlineGap(Event):
+    """A source of klines lacks the windows that open in ``open_us <= t < end_us``."""
+
+    kind: ClassVar[str] = "kline_gap"
+    interval: str
+    open_us: int
+    end_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class KlineMismatch(Event):
     """The exchange's own closed kline differs from ours; `detail` names the fields."""
 
@@ -167,3 +178,6 @@ class ExchangeKline:
 
 PAYLOAD_LIMIT = 4096
 """Characters of a quarantined payload that are kept."""
+
+Item: TypeAlias = Trades | Kline | Tick | Frame | Event | ExchangeKline
+"""What travels through the flow beside its key."""

@@ -92,7 +92,7 @@ class Kline:
 
     @property
     def quote_volume(self) -> float:
-        """Quote asset traded: the sum of price × quantity."""
+        """Quote asset traded: the sum of price times quantity."""
         return float(self.quote_volume_units / 10 ** (self.price_scale + self.quantity_scale))
 
     @property
