@@ -1,0 +1,1 @@
+"""Everything that touches the outside: sources, sinks, and the drivers behind them."""

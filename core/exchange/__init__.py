@@ -1,0 +1,1 @@
+"""What an exchange says and what to answer, without a socket: parsing, sessions, repair."""

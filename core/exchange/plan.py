@@ -1,0 +1,46 @@
+"""What a session is to do: which symbols, from where on. The first thing a recording holds."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scales = tuple[Annotated[int, Field(ge=0, le=9)], Annotated[int, Field(ge=0, le=9)]]
+
+
+class Plan(BaseModel):
+    """Everything a session knows at its start; with its inputs it determines its outputs.
+
+    Attributes:
+        exchange: ``binance`` or ``binance-usdm``.
+        shard: Number of the partition.
+        symbols: The exchange's spelling, upper case.
+        feed: ``trade``, or ``aggTrade`` where an exchange gives only aggregates.
+        audit: Intervals of the exchange's own klines to compare ours with.
+        next_ids: By symbol, the id that is to come next; a symbol without one starts anywhere.
+        scales: By symbol, decimal places of price and quantity (from tickSize and stepSize).
+        repairs: Whether holes can be asked for; a capture of others has nobody to ask.
+        any_symbol: Take whatever symbols come (captures); else unknown ones are quarantined.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange: str = "binance"
+    shard: Annotated[int, Field(ge=0)] = 0
+    symbols: tuple[str, ...] = ()
+    feed: Literal["trade", "aggTrade"] = "trade"
+    audit: tuple[str, ...] = ()
+    next_ids: dict[str, int] = {}
+    scales: dict[str, Scales] = {}
+    repairs: bool = True
+    any_symbol: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key of what concerns the whole connection."""
+        return f"{self.exchange}:shard-{self.shard}"
+
+    def streams(self) -> list[str]:
+        """Return the stream names to subscribe; Binance takes them in lower case only."""
+        kinds = [self.feed, *(f"kline_{name}" for name in self.audit)]
+        return [f"{symbol.lower()}@{kind}" for symbol in self.symbols for kind in kinds]

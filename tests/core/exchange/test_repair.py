@@ -1,0 +1,96 @@
+"""The repair of a hole against histories that lag, overlap, skip or fail."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.exchange.repair import Deliver, Fetch, Hole, Missing, Wait, repair
+from core.exchange.wire import RestTrade
+
+
+def row(trade_id: int) -> RestTrade:
+    return RestTrade.model_validate(
+        {"id": trade_id, "price": "1", "qty": "1", "time": trade_id, "isBuyerMaker": False}
+    )
+
+
+def run(hole, history, *, failures=(), lag=0, limit=1000):
+    """Drive a repair; the history shows `lag` more ids at each request, if it lags."""
+    steps = repair(hole, limit=limit)
+    delivered, missing, fetches = [], [], 0
+    action = next(steps)
+    for _ in range(10_000):
+        if isinstance(action, Fetch):
+            fetches += 1
+            ids = [i for i in history if i >= action.from_id][: action.limit]
+            if lag:
+                ids = [i for i in ids if i <= lag * fetches]
+            page = None if fetches in failures else [row(i) for i in ids]
+            send = page
+        else:
+            send = None
+            if isinstance(action, Deliver):
+                delivered += [r.id for r in action.rows]
+            elif isinstance(action, Missing):
+                missing.append((action.first_id, action.last_id))
+        try:
+            action = steps.send(send)
+        except StopIteration:
+            return delivered, missing, fetches
+    raise AssertionError("the repair did not end")
+
+
+def test_a_hole_is_filled_page_by_page():
+    delivered, missing, fetches = run(Hole(5, 2504), range(10_000), limit=1000)
+    assert delivered == list(range(5, 2505))
+    assert not missing
+    assert fetches == 3
+
+
+def test_a_history_that_lags_or_fails_is_asked_again():
+    delivered, missing, _ = run(Hole(5, 40), range(100), failures={1, 3}, lag=7)
+    assert delivered == list(range(5, 41))
+    assert not missing
+
+
+def test_ids_that_the_history_skips_twice_are_missing_for_good():
+    history = [i for i in range(100) if not 20 <= i <= 29]
+    delivered, missing, _ = run(Hole(10, 40), history)
+    assert delivered == [*range(10, 20), *range(30, 41)]
+    assert missing == [(20, 29)]
+
+
+def test_a_hole_whose_end_is_missing_needs_the_row_behind_it_as_evidence():
+    history = [i for i in range(100) if not 38 <= i <= 40]
+    delivered, missing, _ = run(Hole(30, 40), history)
+    assert delivered == list(range(30, 38))
+    assert missing == [(38, 40)]
+
+
+@given(
+    st.integers(0, 50),
+    st.integers(0, 80),
+    st.sets(st.integers(0, 200)),
+    st.sets(st.integers(1, 20)),
+    st.integers(2, 20),
+)
+def test_every_id_of_the_hole_is_delivered_or_missing_once_and_in_order(
+    first, length, absent, failures, limit
+):
+    history = [i for i in range(400) if i not in absent]
+    hole = Hole(first, first + length)
+    delivered, missing, _ = run(hole, history, failures=failures, limit=limit)
+    lost = [i for a, b in missing for i in range(a, b + 1)]
+    assert delivered == [i for i in range(first, first + length + 1) if i not in absent]
+    assert lost == [i for i in range(first, first + length + 1) if i in absent]
+
+
+def test_a_wait_grows_while_nothing_comes():
+    steps = repair(Hole(1, 1))
+    waits = []
+    action = next(steps)
+    while len(waits) < 8:
+        if isinstance(action, Wait):
+            waits.append(action.seconds)
+        action = steps.send(None)
+    assert waits == sorted(waits)
+    assert waits[-1] == 5.0
