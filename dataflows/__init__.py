@@ -1,0 +1,1 @@
+"""Compositions: settings in, a Bytewax dataflow out."""

@@ -54,3 +54,20 @@ def snapshot() -> dict[str, float]:
 def _series(name: str, labels: dict[str, str]) -> str:
     inner = ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
     return f"{name}{{{inner}}}" if inner else name
+
+
+class RowBooks:
+    """Turns a session's running totals into increments of the counters above."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int, int]] = {}
+
+    def show(self, totals: dict[str, tuple[int, int, int]]) -> None:
+        """Take (received, duplicate, rejected) rows by key, as counted since the start."""
+        for key, (received, duplicate, rejected) in totals.items():
+            old = self._seen.get(key, (0, 0, 0))
+            if (received, duplicate, rejected) != old:
+                RECEIVED.labels(key).inc(max(0, received - old[0]))
+                DUPLICATE.labels(key).inc(duplicate - old[1])
+                REJECTED.labels(key).inc(rejected - old[2])
+                self._seen[key] = (received, duplicate, rejected)

@@ -98,11 +98,10 @@ class Driver:
         with self._lock:
             return self._session.resume()
 
-    def counts(self) -> dict[str, tuple[int, int, int]]:
-        """Return (received, duplicate, rejected) rows by key, so far."""
+    def totals(self) -> dict[str, tuple[int, int, int]]:
+        """Return (received, duplicate, rejected) rows by key since the start."""
         with self._lock:
-            tapes = self._session.tapes.values()
-            return {t.key: (t.received, t.duplicates, t.rejected) for t in tapes}
+            return self._session.totals()
 
     # ---- the thread ----
 

@@ -31,7 +31,7 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._counted: dict[str, tuple[int, int, int]] = {}
+        self._books = metrics.RowBooks()
         self._awake: datetime | None = None
         self._stopped = False
         driver.start()
@@ -45,7 +45,7 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
             self._stopped = True
         batch = self._driver.take()
         if batch:
-            self._count()
+            self._books.show(self._driver.totals())
         self._awake = None if batch else datetime.now(UTC) + _IDLE
         return batch
 
@@ -60,15 +60,6 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
     def close(self) -> None:
         """End the driver's thread."""
         self._driver.stop()
-
-    def _count(self) -> None:
-        for key, counts in self._driver.counts().items():
-            old = self._counted.get(key, (0, 0, 0))
-            if counts != old:
-                metrics.RECEIVED.labels(key).inc(counts[0] - old[0])
-                metrics.DUPLICATE.labels(key).inc(counts[1] - old[1])
-                metrics.REJECTED.labels(key).inc(counts[2] - old[2])
-                self._counted[key] = counts
 
 
 class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):

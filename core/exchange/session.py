@@ -128,6 +128,10 @@ class Session:
             }
         )
 
+    def totals(self) -> dict[str, tuple[int, int, int]]:
+        """Return (received, duplicate, rejected) rows by key since the start."""
+        return {t.key: (t.received, t.duplicates, t.rejected) for t in self.tapes.values()}
+
     # ---- links ----
 
     def _move(self, event: str) -> bool:

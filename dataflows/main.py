@@ -1,0 +1,83 @@
+"""The main job, as the diagram of ARCHITECTURE.md draws it.
+
+    python -m bytewax.run dataflows.main
+
+runs it on the live exchange with settings from the environment, ``.env`` or ``cryptotools.toml``.
+A replay runs the same `build` on other sources.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bytewax import operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import Source
+from strategies.base import InstanceSpec
+
+from connectors.binance.source import BinanceSource
+from connectors.shutdown import stop_on_signals
+from core.market.errors import CryptoToolsError
+from core.market.events import Event, Frame, Item
+from core.market.trades import Trades
+from dataflows.klines import KlinePlan, build_klines
+from dataflows.normalize import normalize
+from dataflows.outputs import Discard, Outputs, Record, outputs_of
+from dataflows.setup import kline_plan, prepare
+from dataflows.strategies import run_strategies
+
+Inputs = Mapping[str, Source[tuple[str, Item]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the flow does between its inputs and its outputs."""
+
+    klines: KlinePlan
+    strategies: tuple[InstanceSpec, ...]
+
+
+def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
+    """Return the flow; step ids are stable names, because renaming one empties its state."""
+    flow = Dataflow("cryptotools")
+    arrivals = op.merge("arrivals", *(op.input(name, flow, s) for name, s in inputs.items()))
+    split = op.branch("raw", arrivals, _is_frame)
+    frames, market = split.trues, split.falses  # (shard, Frame), (key, Trades | Tick | Event)
+
+    checked = normalize(market)  # (key, Trades | Tick | Event): ids in order, once
+    klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch)
+    signals = run_strategies(klines, work.strategies)  # (key, Signal | StrategyErrored)
+
+    records = op.merge("records", op.filter_map("stored", checked, _stored), klines, signals)
+    for name, sink in outputs.records.items():
+        op.output(name, records, sink)
+    if outputs.recording is not None:
+        op.output("recording", frames, outputs.recording)
+    if not outputs.records:
+        op.output("nowhere", records, Discard())
+    return flow
+
+
+def flow() -> Dataflow:
+    """Return the live flow: what the engine's command line asks this module for."""
+    try:
+        settings = prepare()
+        stop_on_signals()
+        source = BinanceSource(
+            settings.binance,
+            settings.symbols,
+            audit=(settings.klines.base,) if settings.binance.audit else (),
+        )
+        work = Work(kline_plan(settings), settings.strategies)
+        return build({"exchange": source}, work, outputs_of(settings))
+    except CryptoToolsError as error:
+        sys.exit(str(error))
+
+
+def _is_frame(item: tuple[str, Item]) -> bool:
+    return isinstance(item[1], Frame)
+
+
+def _stored(item: tuple[str, Item]) -> tuple[str, Record] | None:
+    key, value = item
+    return (key, value) if isinstance(value, Trades | Event) else None

@@ -1,0 +1,62 @@
+"""Where records go: Redis Streams, the Parquet lake, and raw inputs to the recording."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
+from connectors.parquet.sink import LakeSink
+from connectors.recording.sink import RecordingSink
+from connectors.redis.embedded import ensure
+from connectors.redis.sink import RedisSink
+
+from config.settings import Settings
+from core.market.events import Event, Frame
+from core.market.kline import Kline
+from core.market.signal import Signal
+from core.market.trades import Trades
+
+Record: TypeAlias = Trades | Kline | Signal | Event
+"""What is stored and published; each has one schema."""
+
+NO_REDIS = "none"
+"""The value of `redis.url` that means: publish nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Sinks by step name, and the one of raw inputs."""
+
+    records: dict[str, Sink[tuple[str, Record]]] = field(default_factory=dict)
+    recording: Sink[tuple[str, Frame]] | None = None
+
+
+def redis_url(settings: Settings) -> str | None:
+    """Return where to publish; starts the embedded server when no address is set."""
+    if settings.redis.url == NO_REDIS:
+        return None
+    return settings.redis.url or ensure(settings.state_dir / "redis").url
+
+
+def outputs_of(settings: Settings) -> Outputs:
+    """Return the sinks that the settings ask for."""
+    records: dict[str, Sink[tuple[str, Record]]] = {"lake": LakeSink(settings.lake)}
+    url = redis_url(settings)
+    if url is not None:
+        records["redis"] = RedisSink(settings.redis.model_copy(update={"url": url}))
+    recording = RecordingSink(settings.recording.path) if settings.recording.enabled else None
+    return Outputs(records, recording)
+
+
+class Discard(DynamicSink[tuple[str, Record]]):
+    """Takes everything and keeps nothing: for a replay that only wants the counts."""
+
+    def build(
+        self, _step_id: str, _worker_index: int, _worker_count: int
+    ) -> "StatelessSinkPartition[tuple[str, Record]]":
+        """Return a partition."""
+        return _Nothing()
+
+
+class _Nothing(StatelessSinkPartition[tuple[str, Record]]):
+    def write_batch(self, items: list[tuple[str, Record]]) -> None:
+        """Drop a batch."""

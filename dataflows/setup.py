@@ -1,0 +1,38 @@
+"""From settings to what the flow needs: the same for the live job and for replays."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from config.settings import Settings, load
+from core.market.intervals import interval
+from dataflows.klines import KlinePlan
+from strategies import registry
+from telemetry import log
+
+
+def prepare(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Load the settings, configure logging, load the strategies and check their parameters.
+
+    Raises:
+        CryptoToolsError: What is wrong, and the way out.
+
+    """
+    settings = load(file, overrides=overrides)
+    log.configure(settings.log.level, json=settings.log.json_lines)
+    registry.load(settings.strategies_dir)
+    for spec in settings.strategies:
+        registry.check(spec)
+    return settings
+
+
+def kline_plan(settings: Settings, *, live: bool = True) -> KlinePlan:
+    """Return what klines to build; a replay publishes no forming ones."""
+    klines = settings.klines
+    return KlinePlan(
+        base=interval(klines.base),
+        intervals=tuple(interval(name) for name in klines.intervals),
+        grace_us=klines.grace_ms * 1000,
+        empty=klines.empty,
+        forming_us=klines.forming_ms * 1000 if live else 0,
+    )

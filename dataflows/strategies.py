@@ -1,0 +1,59 @@
+"""Step: final klines → signals. One keyed operator hosts every instance of every strategy."""
+
+from functools import partial
+from typing import TypeAlias
+
+from bytewax import operators as op
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from strategies.base import InstanceSpec
+from strategies.host import StrategyHost
+
+from core.market.events import StrategyErrored
+from core.market.kline import Kline, Status
+from core.market.signal import Signal
+from dataflows.klines import Out as KlineOut
+from telemetry import metrics
+
+Out: TypeAlias = Signal | StrategyErrored
+State: TypeAlias = tuple[object, ...] | None
+
+
+class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
+    """One instrument's `StrategyHost`."""
+
+    def __init__(self, state: State, *, specs: tuple[InstanceSpec, ...]) -> None:
+        self._specs = specs
+        self._state = state
+        self._host: StrategyHost | None = None
+
+    def on_batch(self, values: list[KlineOut]) -> tuple[list[Out], bool]:
+        """Take a batch; only final klines are shown to strategies."""
+        out: list[Out] = []
+        for item in values:
+            if isinstance(item, Kline) and item.status is Status.FINAL:
+                out += self._host_of(item.key).on_kline(item)
+        for said in out:
+            if isinstance(said, Signal):
+                metrics.SIGNALS.labels(said.strategy).inc()
+            else:
+                metrics.STRATEGY_ERRORS.labels(said.instance).inc()
+        return out, False
+
+    def snapshot(self) -> State:
+        """Return the state as plain values."""
+        return self._state if self._host is None else self._host.snapshot()
+
+    def _host_of(self, key: str) -> StrategyHost:
+        if self._host is None:
+            self._host = StrategyHost(key, self._specs)
+            if self._state is not None:
+                self._host.restore(self._state)
+        return self._host
+
+
+def run_strategies(
+    klines: KeyedStream[KlineOut], specs: tuple[InstanceSpec, ...]
+) -> Stream[tuple[str, Out]]:
+    """Return signals (and errors of strategies), keyed as before."""
+    return op.stateful_batch("strategies", klines, partial(StrategiesLogic, specs=specs))
