@@ -1,0 +1,1 @@
+"""Measurements against the design's budgets; each says what it did, on what and when."""

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from connectors.parquet.config import LakeConfig
-from connectors.redis.config import RedisConfig
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -23,12 +21,14 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
-from strategies.base import InstanceSpec
 
 from connectors.binance.config import BinanceConfig
+from connectors.parquet.config import LakeConfig
+from connectors.redis.config import RedisConfig
 from core.market.errors import ConfigError, IntervalError
 from core.market.intervals import Interval, interval
 from core.market.symbols import Instrument
+from strategies.base import InstanceSpec
 
 PREFIX = "CRYPTOTOOLS_"
 FILE = "cryptotools.toml"

@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
-from core.klines import KlineBuilder
 
 from core.audit import KlineAudit
+from core.klines import KlineBuilder
 from core.market.events import ExchangeKline, Gap, Item, KlineMismatch, Late, Tick
 from core.market.intervals import Interval
 from core.market.kline import Kline, Status

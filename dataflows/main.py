@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
-from strategies.base import InstanceSpec
 
+from config.settings import Settings
 from connectors.binance.source import BinanceSource
 from connectors.shutdown import stop_on_signals
 from core.market.errors import CryptoToolsError
@@ -25,6 +25,7 @@ from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of
 from dataflows.setup import kline_plan, prepare
 from dataflows.strategies import run_strategies
+from strategies.base import InstanceSpec
 
 Inputs = Mapping[str, Source[tuple[str, Item]]]
 
@@ -58,18 +59,23 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     return flow
 
 
+def live_source(settings: Settings) -> BinanceSource:
+    """Return the live exchange; installs the handlers of a graceful stop."""
+    stop_on_signals()
+    audit = (settings.klines.base,) if settings.binance.audit else ()
+    return BinanceSource(settings.binance, settings.symbols, audit=audit)
+
+
+def live(settings: Settings) -> Dataflow:
+    """Return the flow on the live exchange."""
+    work = Work(kline_plan(settings), settings.strategies)
+    return build({"exchange": live_source(settings)}, work, outputs_of(settings))
+
+
 def flow() -> Dataflow:
     """Return the live flow: what the engine's command line asks this module for."""
     try:
-        settings = prepare()
-        stop_on_signals()
-        source = BinanceSource(
-            settings.binance,
-            settings.symbols,
-            audit=(settings.klines.base,) if settings.binance.audit else (),
-        )
-        work = Work(kline_plan(settings), settings.strategies)
-        return build({"exchange": source}, work, outputs_of(settings))
+        return live(prepare())
     except CryptoToolsError as error:
         sys.exit(str(error))
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
+
+from config.settings import Settings
 from connectors.parquet.sink import LakeSink
 from connectors.recording.sink import RecordingSink
 from connectors.redis.embedded import ensure
 from connectors.redis.sink import RedisSink
-
-from config.settings import Settings
 from core.market.events import Event, Frame
 from core.market.kline import Kline
 from core.market.signal import Signal

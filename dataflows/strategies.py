@@ -6,13 +6,13 @@ from typing import TypeAlias
 from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
-from strategies.base import InstanceSpec
-from strategies.host import StrategyHost
 
 from core.market.events import StrategyErrored
 from core.market.kline import Kline, Status
 from core.market.signal import Signal
 from dataflows.klines import Out as KlineOut
+from strategies.base import InstanceSpec
+from strategies.host import StrategyHost
 from telemetry import metrics
 
 Out: TypeAlias = Signal | StrategyErrored

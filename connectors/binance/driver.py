@@ -141,12 +141,12 @@ class Driver:
         plan = self._session.plan
         while not self._stopping.is_set():
             try:
-                scales = await self._rest.scales(plan.symbols)
+                scales, clock_us = await self._rest.info(plan.symbols)
             except RestError as error:
                 LOG.warning("exchange information is not to be had: %s", error)
                 await self._pause(self._backoff.lost(lived=0.0))
                 continue
-            plan = plan.model_copy(update={"scales": scales | plan.scales})
+            plan = plan.model_copy(update={"scales": scales | plan.scales, "clock_us": clock_us})
             break
         with self._lock:
             self._session = Session(plan)

@@ -9,6 +9,7 @@ import orjson
 
 from connectors.binance.config import BinanceConfig
 from core.exchange.limiter import WeightBudget
+from core.exchange.wire import to_us
 from core.market.decimals import parse
 from core.market.errors import ConfigError, DecimalError, ServiceError
 
@@ -60,14 +61,15 @@ class Rest:
         """Return ``{"serverTime": …}``."""
         return await self._get("/api/v3/time", {}, _TIME_WEIGHT)
 
-    async def scales(self, symbols: tuple[str, ...]) -> dict[str, tuple[int, int]]:
-        """Return decimal places of price and quantity by symbol.
+    async def info(self, symbols: tuple[str, ...]) -> tuple[dict[str, tuple[int, int]], int]:
+        """Return decimal places of price and quantity by symbol, and the exchange's time in us.
 
         Raises:
             ConfigError: A symbol that the exchange does not have.
 
         """
         found: dict[str, tuple[int, int]] = {}
+        server_us = 0
         for start in range(0, len(symbols), 100):
             part = symbols[start : start + 100]
             names = orjson.dumps(list(part)).decode()
@@ -77,9 +79,11 @@ class Rest:
                 if "-1121" in str(error) or "-1100" in str(error):
                     raise await self._unknown(part) from None
                 raise
-            for row in orjson.loads(text)["symbols"]:
+            body = orjson.loads(text)
+            server_us = to_us(int(body["serverTime"]))
+            for row in body["symbols"]:
                 found[row["symbol"]] = _scales(row)
-        return found
+        return found, server_us
 
     async def close(self) -> None:
         """Close the connections."""

@@ -18,6 +18,7 @@ class Plan(BaseModel):
         audit: Intervals of the exchange's own klines to compare ours with.
         next_ids: By symbol, the id that is to come next; a symbol without one starts anywhere.
         scales: By symbol, decimal places of price and quantity (from tickSize and stepSize).
+        clock_us: The exchange's time when the plan was made; 0 where nobody could be asked.
         repairs: Whether holes can be asked for; a capture of others has nobody to ask.
         any_symbol: Take whatever symbols come (captures); else unknown ones are quarantined.
 
@@ -32,6 +33,7 @@ class Plan(BaseModel):
     audit: tuple[str, ...] = ()
     next_ids: dict[str, int] = {}
     scales: dict[str, Scales] = {}
+    clock_us: Annotated[int, Field(ge=0)] = 0
     repairs: bool = True
     any_symbol: bool = False
 

@@ -63,7 +63,7 @@ class Session:
         self.received_frames = 0
         self.waiting = 0  # rows since the last drain, about
         self._handed_out: dict[str, tuple[int, tuple[int, int]]] = {}
-        self._clock_us = 0
+        self._clock_us = plan.clock_us
         self._ticked = 0
         self._opened_us = 0
         self._frame_us = 0

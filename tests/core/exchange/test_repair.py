@@ -1,5 +1,7 @@
 """The repair of a hole against histories that lag, overlap, skip or fail."""
 
+from collections.abc import Collection, Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,14 @@ def row(trade_id: int) -> RestTrade:
     )
 
 
-def run(hole, history, *, failures=(), lag=0, limit=1000):
+def run(
+    hole: Hole,
+    history: Sequence[int],
+    *,
+    failures: Collection[int] = (),
+    lag: int = 0,
+    limit: int = 1000,
+) -> tuple[list[int], list[tuple[int, int]], int]:
     """Drive a repair; the history shows `lag` more ids at each request, if it lags."""
     steps = repair(hole, limit=limit)
     delivered, missing, fetches = [], [], 0
@@ -39,27 +48,27 @@ def run(hole, history, *, failures=(), lag=0, limit=1000):
     raise AssertionError("the repair did not end")
 
 
-def test_a_hole_is_filled_page_by_page():
+def test_a_hole_is_filled_page_by_page() -> None:
     delivered, missing, fetches = run(Hole(5, 2504), range(10_000), limit=1000)
     assert delivered == list(range(5, 2505))
     assert not missing
     assert fetches == 3
 
 
-def test_a_history_that_lags_or_fails_is_asked_again():
+def test_a_history_that_lags_or_fails_is_asked_again() -> None:
     delivered, missing, _ = run(Hole(5, 40), range(100), failures={1, 3}, lag=7)
     assert delivered == list(range(5, 41))
     assert not missing
 
 
-def test_ids_that_the_history_skips_twice_are_missing_for_good():
+def test_ids_that_the_history_skips_twice_are_missing_for_good() -> None:
     history = [i for i in range(100) if not 20 <= i <= 29]
     delivered, missing, _ = run(Hole(10, 40), history)
     assert delivered == [*range(10, 20), *range(30, 41)]
     assert missing == [(20, 29)]
 
 
-def test_a_hole_whose_end_is_missing_needs_the_row_behind_it_as_evidence():
+def test_a_hole_whose_end_is_missing_needs_the_row_behind_it_as_evidence() -> None:
     history = [i for i in range(100) if not 38 <= i <= 40]
     delivered, missing, _ = run(Hole(30, 40), history)
     assert delivered == list(range(30, 38))
@@ -74,8 +83,8 @@ def test_a_hole_whose_end_is_missing_needs_the_row_behind_it_as_evidence():
     st.integers(2, 20),
 )
 def test_every_id_of_the_hole_is_delivered_or_missing_once_and_in_order(
-    first, length, absent, failures, limit
-):
+    first: int, length: int, absent: set[int], failures: Collection[int], limit: int
+) -> None:
     history = [i for i in range(400) if i not in absent]
     hole = Hole(first, first + length)
     delivered, missing, _ = run(hole, history, failures=failures, limit=limit)
@@ -84,9 +93,9 @@ def test_every_id_of_the_hole_is_delivered_or_missing_once_and_in_order(
     assert lost == [i for i in range(first, first + length + 1) if i in absent]
 
 
-def test_a_wait_grows_while_nothing_comes():
+def test_a_wait_grows_while_nothing_comes() -> None:
     steps = repair(Hole(1, 1))
-    waits = []
+    waits: list[float] = []
     action = next(steps)
     while len(waits) < 8:
         if isinstance(action, Wait):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.exchange.plan import Plan
-from core.exchange.requests import FetchNewest, FetchTrades, Hangup, Send
+from core.exchange.requests import FetchNewest, FetchTrades, Hangup, Request, Send
 from core.exchange.session import ACK_DEADLINE_US, PROBE_US, SILENCE_US, Session
 from core.exchange.states import TRANSITIONS, Link
 from core.market.events import (
@@ -30,7 +31,13 @@ KEY = "binance:BTCUSDT"
 START_US = 1_723_161_600_000_000
 
 
-def trade_text(trade_id: int, *, symbol="BTCUSDT", price="61837.63000000", at_us=None) -> str:
+def trade_text(
+    trade_id: int,
+    *,
+    symbol: str = "BTCUSDT",
+    price: str = "61837.63000000",
+    at_us: int | None = None,
+) -> str:
     at = START_US + trade_id * 10_000 if at_us is None else at_us
     return json.dumps(
         {"stream": f"{symbol.lower()}@trade",
@@ -70,7 +77,7 @@ class Exchange:
         for request in self.session.requests():
             self.answer(request)
 
-    def answer(self, request) -> None:
+    def answer(self, request: Request) -> None:
         if isinstance(request, Hangup):
             self.hangups.append(request.reason)
         elif not self.answers:
@@ -93,7 +100,7 @@ class Exchange:
         self.link += 1
         self.feed("open")
 
-    def close(self, reason="reset") -> None:
+    def close(self, reason: str = "reset") -> None:
         self.feed("close", reason)
 
     def trade(self, trade_id: int) -> None:
@@ -117,19 +124,19 @@ class Exchange:
         return [item for _, item in self.items]
 
 
-def exchange(**plan) -> Exchange:
-    return Exchange(Session(Plan(symbols=("BTCUSDT",), **plan)))
+def exchange(audit: tuple[str, ...] = ()) -> Exchange:
+    return Exchange(Session(Plan(symbols=("BTCUSDT",), audit=audit)))
 
 
-def ids(items) -> list[int]:
+def ids(items: Iterable[object]) -> list[int]:
     return [i for item in items if isinstance(item, Trades) for i in item.id.tolist()]
 
 
-def events(items) -> list[str]:
+def events(items: Iterable[object]) -> list[str]:
     return [item.kind for item in items if isinstance(item, Event)]
 
 
-def test_trades_pass_in_order_and_once():
+def test_trades_pass_in_order_and_once() -> None:
     ex = exchange()
     ex.open()
     ex.trades(5, 9)
@@ -140,7 +147,7 @@ def test_trades_pass_in_order_and_once():
     assert ex.session.tapes["BTCUSDT"].duplicates == 3
 
 
-def test_a_skipped_id_is_repaired_in_its_place():
+def test_a_skipped_id_is_repaired_in_its_place() -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 4)
@@ -154,7 +161,7 @@ def test_a_skipped_id_is_repaired_in_its_place():
     assert [t.repaired for t in items if isinstance(t, Trades)] == [False, True, False]
 
 
-def test_a_reconnect_repairs_what_was_missed_before_anything_newer_leaves():
+def test_a_reconnect_repairs_what_was_missed_before_anything_newer_leaves() -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 9)
@@ -169,7 +176,7 @@ def test_a_reconnect_repairs_what_was_missed_before_anything_newer_leaves():
     ]  # fmt: skip
 
 
-def test_after_a_reconnect_a_quiet_symbol_is_proven_by_rest():
+def test_after_a_reconnect_a_quiet_symbol_is_proven_by_rest() -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 9)
@@ -180,7 +187,7 @@ def test_after_a_reconnect_a_quiet_symbol_is_proven_by_rest():
     assert ids(ex.drain()) == list(range(13))
 
 
-def test_no_tick_leaves_while_continuity_is_unproven():
+def test_no_tick_leaves_while_continuity_is_unproven() -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 9)
@@ -198,7 +205,7 @@ def test_no_tick_leaves_while_continuity_is_unproven():
     assert [i.time_us for i in ex.drain() if isinstance(i, Tick)][-1] == later + 1_000_000
 
 
-def test_ids_the_exchange_does_not_have_become_an_explicit_gap():
+def test_ids_the_exchange_does_not_have_become_an_explicit_gap() -> None:
     ex = exchange()
     ex.absent = frozenset({5, 6})
     ex.open()
@@ -212,7 +219,7 @@ def test_ids_the_exchange_does_not_have_become_an_explicit_gap():
     assert "7" in gap.reason
 
 
-def test_rows_that_come_during_a_repair_wait_and_a_second_hole_is_found():
+def test_rows_that_come_during_a_repair_wait_and_a_second_hole_is_found() -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 4)
@@ -225,7 +232,7 @@ def test_rows_that_come_during_a_repair_wait_and_a_second_hole_is_found():
     assert ids(ex.drain()) == list(range(16))
 
 
-def test_a_buffer_that_overflows_makes_the_hole_larger_and_loses_nothing():
+def test_a_buffer_that_overflows_makes_the_hole_larger_and_loses_nothing() -> None:
     ex = exchange()
     ex.session.tapes["BTCUSDT"]._buffer_limit = 10
     ex.open()
@@ -241,7 +248,7 @@ def test_a_buffer_that_overflows_makes_the_hole_larger_and_loses_nothing():
     assert tape.received == 61
 
 
-def test_a_silent_link_and_an_unanswered_subscribe_are_hung_up():
+def test_a_silent_link_and_an_unanswered_subscribe_are_hung_up() -> None:
     ex = exchange()
     ex.answers = False
     ex.open()
@@ -255,7 +262,7 @@ def test_a_silent_link_and_an_unanswered_subscribe_are_hung_up():
     assert ex.hangups[1:] == ["no frame for 30 s"]
 
 
-def test_a_refused_subscribe_is_quarantined_and_hung_up():
+def test_a_refused_subscribe_is_quarantined_and_hung_up() -> None:
     ex = exchange()
     ex.answers = False
     ex.open()
@@ -277,7 +284,7 @@ def test_a_refused_subscribe_is_quarantined_and_hung_up():
         (trade_text(3).replace('"61837.63000000"', "61837.63"), "bad trade"),
     ],
 )
-def test_what_cannot_be_used_is_quarantined_and_its_trade_repaired(text, reason):
+def test_what_cannot_be_used_is_quarantined_and_its_trade_repaired(text: str, reason: str) -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 2)
@@ -291,7 +298,7 @@ def test_what_cannot_be_used_is_quarantined_and_its_trade_repaired(text, reason)
     assert ids(items) == list(range(7))
 
 
-def test_a_number_that_cannot_be_held_is_a_gap_of_one():
+def test_a_number_that_cannot_be_held_is_a_gap_of_one() -> None:
     ex = exchange()
     ex.open()
     ex.trade(0)
@@ -305,7 +312,7 @@ def test_a_number_that_cannot_be_held_is_a_gap_of_one():
     assert ex.session.tapes["BTCUSDT"].rejected == 1
 
 
-def test_a_capture_of_others_has_no_repair_and_takes_any_symbol():
+def test_a_capture_of_others_has_no_repair_and_takes_any_symbol() -> None:
     session = Session(Plan(repairs=False, any_symbol=True))
     ex = Exchange(session, answers=False)
     for i in (1, 2, 5):
@@ -318,7 +325,7 @@ def test_a_capture_of_others_has_no_repair_and_takes_any_symbol():
     assert [(g.first_id, g.last_id) for g in btc if isinstance(g, Gap)] == [(3, 4)]
 
 
-def test_the_exchanges_closed_klines_come_out_exact():
+def test_the_exchanges_closed_klines_come_out_exact() -> None:
     ex = exchange(audit=("1m",))
     ex.open()
     ex.feed(
@@ -336,12 +343,12 @@ def test_the_exchanges_closed_klines_come_out_exact():
     assert (kline.close_us, kline.trades) == (1751132819999999, 194)
 
 
-def test_the_state_table_names_every_way_and_all_states_can_be_left():
+def test_the_state_table_names_every_way_and_all_states_can_be_left() -> None:
     assert {state for state, _ in TRANSITIONS} == set(Link)
     assert set(TRANSITIONS.values()) == set(Link)
 
 
-def test_inputs_out_of_place_are_ignored():
+def test_inputs_out_of_place_are_ignored() -> None:
     session = Session(Plan(symbols=("BTCUSDT",)))
     for kind in ("close", "alarm", "time", "page", "open", "open", "close", "close"):
         session.feed(Frame(session.plan.key, START_US, kind, 1, ""))
@@ -363,28 +370,33 @@ script = st.lists(
 )
 
 
-def play(ex: Exchange, steps) -> None:
-    ex.open()
-    ex.trade(0)
-    for step, n in steps:
-        if step == "trades":
+def act(ex: Exchange, step: str, n: int) -> None:
+    match step:
+        case "trades":
             ex.trades(ex.held, ex.held + n - 1)
-        elif step == "skip":
+        case "skip":
             ex.held += n
-        elif step == "again":
+        case "again":
             ex.trades(max(0, ex.held - n), ex.held - 1)
-        elif step == "drop":
+        case "drop":
             ex.close()
             ex.held += n
             ex.open()
-        elif step == "garbage":
+        case "garbage":
             ex.feed("frame", "{")
-        elif step == "wait":
+        case "wait":
             ex.wait(n)
-        elif step == "mute":
+        case "mute":
             ex.failing = not ex.failing
-        else:
+        case "drain":
             ex.drain()
+
+
+def play(ex: Exchange, steps: list[tuple[str, int]]) -> None:
+    ex.open()
+    ex.trade(0)
+    for step, n in steps:
+        act(ex, step, n)
     ex.failing = False
     ex.close()
     ex.open()
@@ -395,7 +407,9 @@ def play(ex: Exchange, steps) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(script)
-def test_whatever_happens_each_id_leaves_once_in_order_and_none_is_missing(steps):
+def test_whatever_happens_each_id_leaves_once_in_order_and_none_is_missing(
+    steps: list[tuple[str, int]],
+) -> None:
     ex = exchange()
     play(ex, steps)
     items = ex.drain()
@@ -405,7 +419,7 @@ def test_whatever_happens_each_id_leaves_once_in_order_and_none_is_missing(steps
     assert tape.received == ex.held + tape.duplicates + tape.rejected
 
 
-def rows(items):
+def rows(items: Iterable[tuple[str, object]]) -> dict[str, list[object]]:
     """All that is said by key, without the cuts between batches."""
     out: dict[str, list[object]] = {}
     for key, item in items:
@@ -420,7 +434,9 @@ def rows(items):
 
 @settings(max_examples=100, deadline=None)
 @given(script, st.lists(st.booleans(), min_size=1, max_size=7))
-def test_the_recorded_inputs_give_a_new_session_the_same_items(steps, drains):
+def test_the_recorded_inputs_give_a_new_session_the_same_items(
+    steps: list[tuple[str, int]], drains: list[bool]
+) -> None:
     ex = exchange()
     play(ex, steps)
     ex.drain()
@@ -434,7 +450,7 @@ def test_the_recorded_inputs_give_a_new_session_the_same_items(steps, drains):
     assert rows(said) == rows(ex.items)
 
 
-def test_a_session_resumes_behind_what_was_handed_out_not_behind_what_it_received():
+def test_a_session_resumes_behind_what_was_handed_out_not_behind_what_it_received() -> None:
     ex = exchange()
     ex.open()
     ex.trades(0, 4)
@@ -449,7 +465,7 @@ def test_a_session_resumes_behind_what_was_handed_out_not_behind_what_it_receive
     assert ids(later.drain()) == list(range(5, 21))
 
 
-def test_links_report_how_long_they_lived():
+def test_links_report_how_long_they_lived() -> None:
     ex = exchange()
     ex.open()
     ex.trade(0)

@@ -1,0 +1,126 @@
+"""Simulator → socket → flow → Redis and lake, all on this machine: throughput and latency."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+import redis
+
+from bench.rows import Row
+from connectors.recording.reader import read_frames
+from connectors.redis.embedded import ensure, stop
+from connectors.redis.keys import stream_key
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+_RATE = 5_000
+_WARM_S = 3.0
+_Seen = dict[tuple[str, int], int]
+
+
+@contextmanager
+def simulator(folder: Path, *, rate: float) -> Iterator[dict[str, object]]:
+    """Run a simulated exchange of `rate` trades a second in all; yield its addresses."""
+    settings = folder / "exchange.json"
+    settings.write_bytes(orjson.dumps({"rate": rate / len(SYMBOLS)}))
+    command = [sys.executable, "-m", "bench.exchange", str(settings)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield orjson.loads(process.stdout.readline() if process.stdout else "")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def flow(folder: Path, found: dict[str, object], url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the main job as a user does; end it as Kubernetes does."""
+    settings = {
+        "SYMBOLS": ",".join(SYMBOLS),
+        "BINANCE__WS_URL": str(found["ws"]),
+        "BINANCE__REST_URL": str(found["rest"]),
+        "REDIS__URL": url,
+        "LAKE__PATH": str(folder / "lake"),
+        "RECORDING__PATH": str(folder / "recordings"),
+        "LOG__LEVEL": "error",
+    }
+    env = os.environ | {f"CRYPTOTOOLS_{k}": v for k, v in settings.items()}
+    process = subprocess.Popen([sys.executable, "-m", "bytewax.run", "dataflows.main"], env=env)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def live(*, rate: int = _RATE, seconds: float = 12.0) -> list[Row]:
+    """Measure one rate; rows come with the share of trades that arrived."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        url = ensure(folder / "redis").url
+        try:
+            with simulator(folder, rate=rate) as found, flow(folder, found, url) as process:
+                seen = _watch(url, seconds)
+                cpu = _cpu_seconds(process.pid)
+        finally:
+            stop(folder / "redis")
+        received = _received(folder / "recordings")
+    return _rows(seen, received, rate, cpu)
+
+
+def _watch(url: str, seconds: float) -> _Seen:
+    """Return when each trade could first be read from Redis, in wall microseconds."""
+    client = redis.Redis.from_url(url)
+    last: dict[bytes | str, str] = {stream_key(f"binance:{s}", "trade"): "0" for s in SYMBOLS}
+    seen: _Seen = {}
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        answer = client.xread(last, count=5000, block=200)
+        now = time.time_ns() // 1000
+        for stream, entries in answer.items() if isinstance(answer, dict) else answer:
+            name = stream.decode() if isinstance(stream, bytes) else stream
+            rows = entries[0] if isinstance(answer, dict) else entries
+            for entry_id, fields in rows:
+                seen[name, int(fields[b"id"])] = now
+                last[name] = entry_id.decode()
+    client.close()
+    return seen
+
+
+def _received(recordings: Path) -> _Seen:
+    """Return when each trade came from the socket, in wall microseconds."""
+    came: _Seen = {}
+    for frame in read_frames(recordings):
+        if frame.kind == "frame" and '"e":"trade"' in frame.payload:
+            data = orjson.loads(frame.payload)["data"]
+            came[stream_key(f"binance:{data['s']}", "trade"), data["t"]] = frame.received_us
+    return came
+
+
+def _rows(seen: _Seen, received: _Seen, rate: int, cpu: float) -> list[Row]:
+    begin = min(received.values()) + int(_WARM_S * 1e6)
+    both = {k: (received[k], at) for k, at in seen.items() if k in received}
+    steady = [(came, at - came) for came, at in both.values() if came >= begin]
+    delays = sorted(delay / 1000 for _, delay in steady)
+    first, last = min(c for c, _ in steady), max(c for c, _ in steady)
+    per_second = len(steady) / ((last - first) / 1e6)
+    p99 = delays[int(len(delays) * 0.99)]
+    label = f"live at {rate}/s"
+    return [
+        Row(f"{label}, arriving", per_second, "trades/s"),
+        Row(f"{label}, receive to Redis, p50", statistics.median(delays), "ms", 3.0, at_most=True),
+        Row(f"{label}, receive to Redis, p99", p99, "ms", 25.0, at_most=True),
+        Row(f"{label}, CPU per trade", cpu / max(len(received), 1) * 1e6, "us"),
+    ]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

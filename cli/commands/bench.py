@@ -1,0 +1,85 @@
+"""``cryptotools bench``: the budgets, measured here."""
+
+import os
+import platform
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from cli.output import ERR, OUT, Json, print_json, table
+from core.market.errors import ConfigError
+from telemetry import log
+
+_SUITES = {
+    "wire": ("bench.micro", "wire"),
+    "indicators": ("bench.micro", "indicators"),
+    "replay": ("bench.replay", "replay"),
+    "live": ("bench.live", "live"),
+}
+_VERDICTS = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [ln for ln in cpuinfo.read_text().splitlines() if ln.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["cryptotools", *sys.argv[1:]]),
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def bench(
+        suites: Annotated[
+            list[str] | None, typer.Argument(help=f"Of {', '.join(_SUITES)}; all by default.")
+        ] = None,
+        out: Annotated[
+            Path | None, typer.Option("--out", "-o", help="Write the results as JSON too.")
+        ] = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Measure speed, latency and size against their budgets."""
+        log.configure("error")
+        names = suites or list(_SUITES)
+        for name in names:
+            if name not in _SUITES:
+                raise ConfigError("suite", f"there is no `{name}`", hint=f"of {' '.join(_SUITES)}")
+        found = {"machine": machine(), "rows": []}
+        rows = []
+        for name in names:
+            ERR.print(f"[dim]measuring {name} …[/]")
+            module, function = _SUITES[name]
+            rows += getattr(import_module(module), function)()
+        found["rows"] = [{**asdict(row), "verdict": row.verdict} for row in rows]
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        if json:
+            print_json(found)
+            return
+        cells: list[tuple[object, ...]] = [
+            (r.name, f"{r.value:.3g}" if r.value < 1000 else f"{r.value:,.0f}", r.unit,
+             "" if r.budget is None else f"{'<=' if r.at_most else '>='} {r.budget:g}",
+             _VERDICTS[r.verdict], r.against) for r in rows
+        ]  # fmt: skip
+        OUT.print(table("what", "measured", "", "budget", "", "in the same run", rows=cells,
+                        right=(1, 3)))  # fmt: skip
+        OUT.print(f"[dim]{', '.join(f'{k} {v}' for k, v in found['machine'].items())}[/]")

@@ -1,0 +1,78 @@
+"""``cryptotools config show|check``."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.markup import escape
+
+from cli.options import ConfigFile, Set, overrides
+from cli.output import OUT, Json, print_json
+from dataflows.setup import prepare
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="Show or check the settings in force.")
+    app.add_typer(group, name="config")
+
+    @group.command()
+    def show(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
+        """Print every setting in force as TOML (or JSON), passwords left out."""
+        tree = _hide(prepare(config, overrides(set_)).model_dump(mode="json"))
+        if json:
+            print_json(tree)
+        else:
+            OUT.print(escape("\n".join(_toml(tree))))
+
+    @group.command()
+    def check(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
+        """Load the settings and the strategies; exit 2 and say what is wrong, if anything is."""
+        settings = prepare(config, overrides(set_))
+        found = {
+            "ok": True,
+            "file": str(config or Path("cryptotools.toml")),
+            "symbols": list(settings.symbols),
+            "strategies": [spec.instance or spec.name for spec in settings.strategies],
+        }
+        if json:
+            print_json(found)
+        else:
+            OUT.print(
+                f"settings are fine: {len(settings.symbols)} symbols, "
+                f"{len(settings.strategies)} strategies"
+            )
+
+
+def _hide(tree: dict[str, Any]) -> dict[str, Any]:
+    url = tree["redis"].get("url")
+    if isinstance(url, str) and "@" in url:
+        scheme, _, rest = url.partition("://")
+        tree["redis"]["url"] = f"{scheme}://***@{rest.rpartition('@')[2]}"
+    return tree
+
+
+def _toml(tree: dict[str, Any], path: str = "") -> list[str]:
+    lines: list[str] = []
+    tables: list[str] = []
+    for key, value in tree.items():
+        name = f"{path}.{key}" if path else key
+        if isinstance(value, dict):
+            tables += ["", f"[{name}]", *_toml(value, name)]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for row in value:
+                tables += ["", f"[[{name}]]", *_toml(row, name)]
+        elif value is not None:
+            lines.append(f"{key} = {_scalar(value)}")
+    return lines + tables
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_scalar(v) for v in value) + "]"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

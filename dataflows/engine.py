@@ -1,0 +1,41 @@
+"""Runs a flow on Bytewax in this process, with or without snapshots."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.run import cli_main
+
+from core.market.errors import ServiceError
+
+PARTITIONS = 4
+"""Files of a recovery store; fixed when it is made."""
+
+
+def run(
+    flow: Dataflow,
+    *,
+    workers: int = 1,
+    recovery: Path | None = None,
+    snapshot_every: timedelta = timedelta(seconds=10),
+) -> None:
+    """Run until the input ends. With `recovery`, go on where the last snapshot stood."""
+    config = None if recovery is None else RecoveryConfig(str(store(recovery)))
+    cli_main(
+        flow,
+        workers_per_process=workers,
+        epoch_interval=snapshot_every,
+        recovery_config=config,
+    )
+
+
+def store(path: Path) -> Path:
+    """Return a recovery store, made once: making it again would be an error of the engine's."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"recovery store {path}", str(error.strerror)) from None
+    if not any(path.glob("part-*.sqlite3")):
+        init_db_dir(path, PARTITIONS)
+    return path

@@ -1,0 +1,67 @@
+"""What a run did, in figures: read from the counters, for people and for scripts."""
+
+from dataclasses import asdict, dataclass
+
+from prometheus_client import Counter
+
+from telemetry import metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Totals of this process. received = accepted + duplicates + rejected."""
+
+    received: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    repaired: int
+    quarantined: int
+    gaps_opened: int
+    gaps_repaired: int
+    gaps: int
+    klines: dict[str, int]
+    kline_mismatches: int
+    signals: dict[str, int]
+    strategy_errors: int
+    seconds: float
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the books balance."""
+        return self.received == self.accepted + self.duplicates + self.rejected
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for JSON."""
+        return {**asdict(self), "balanced": self.balanced}
+
+
+def summarize(seconds: float) -> Summary:
+    """Return the totals as they stand."""
+    total = metrics.total
+    return Summary(
+        received=total(metrics.RECEIVED),
+        accepted=total(metrics.ACCEPTED),
+        duplicates=total(metrics.DUPLICATE),
+        rejected=total(metrics.REJECTED),
+        repaired=total(metrics.REPAIRED),
+        quarantined=total(metrics.QUARANTINED),
+        gaps_opened=total(metrics.GAPS, state="opened"),
+        gaps_repaired=total(metrics.GAPS, state="repaired"),
+        gaps=total(metrics.GAPS, state="permanent"),
+        klines=_by(metrics.KLINES, "interval"),
+        kline_mismatches=total(metrics.KLINE_MISMATCHES),
+        signals=_by(metrics.SIGNALS, "strategy"),
+        strategy_errors=total(metrics.STRATEGY_ERRORS),
+        seconds=round(seconds, 3),
+    )
+
+
+def _by(counter: Counter, label: str) -> dict[str, int]:
+    values: dict[str, int] = {}
+    for family in counter.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_total"):
+                name = sample.labels[label]
+                values[name] = values.get(name, 0) + int(sample.value)
+    return values
