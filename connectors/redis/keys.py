@@ -1,0 +1,59 @@
+"""Every key's name, built in one place.
+
+``md:{binance:BTCUSDT}:trade``: the braces make all keys of an instrument share a cluster slot, so
+that one call may write them all at once.
+"""
+
+import re
+from dataclasses import dataclass
+
+_STREAM = re.compile(r"md:\{(?P<key>[^{}]+)\}:(?P<kind>[a-z]+)(?::(?P<rest>.+))?")
+
+PATTERN = "md:{*}:*"
+"""Matches every stream and meta hash."""
+
+KINDS = ("trade", "kline", "forming", "signal", "event", "quarantine")
+"""What `tail` can show."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamName:
+    """What a stream's name says."""
+
+    key: str
+    kind: str
+    interval: str = ""
+
+
+def stream_key(key: str, kind: str, interval: str = "") -> str:
+    """Return the name of a stream.
+
+    >>> stream_key("binance:BTCUSDT", "trade"), stream_key("binance:BTCUSDT", "forming", "1m")
+    ('md:{binance:BTCUSDT}:trade', 'md:{binance:BTCUSDT}:kline:1m:forming')
+    """
+    if kind == "kline":
+        return f"md:{{{key}}}:kline:{interval}"
+    if kind == "forming":
+        return f"md:{{{key}}}:kline:{interval}:forming"
+    return f"md:{{{key}}}:{kind}"
+
+
+def meta_key(key: str) -> str:
+    """Return the name of the hash that holds generation and high-water marks."""
+    return f"md:{{{key}}}:~w"
+
+
+def parse_key(name: str) -> StreamName | None:
+    """Return what a name says; None if it names no stream of ours.
+
+    >>> parse_key("md:{binance:BTCUSDT}:kline:1m:forming")
+    StreamName(key='binance:BTCUSDT', kind='forming', interval='1m')
+    """
+    match = _STREAM.fullmatch(name)
+    if match is None:
+        return None
+    kind, rest = match["kind"], match["rest"] or ""
+    if kind == "kline":
+        interval, _, forming = rest.partition(":")
+        return StreamName(match["key"], "forming" if forming else "kline", interval)
+    return StreamName(match["key"], kind) if kind in KINDS and not rest else None

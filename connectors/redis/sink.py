@@ -1,0 +1,54 @@
+"""Bytewax shell over the writer: records of an instrument always meet the same partition."""
+
+from zlib import crc32
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from connectors.redis.codec import Record
+from connectors.redis.config import RedisConfig
+from connectors.redis.writer import Snapshot, Writer
+
+
+class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
+    """One writer; its snapshot is its outbox."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def write_batch(self, values: list[Record]) -> None:
+        """Publish records; blocks only while the backlog is full."""
+        for record in values:
+            self._writer.publish(record)
+        self._writer.flush()
+
+    def snapshot(self) -> Snapshot:
+        """Return what Redis may not have."""
+        return self._writer.snapshot()
+
+    def close(self) -> None:
+        """Send what waits and hang up."""
+        self._writer.close()
+
+
+class RedisSink(FixedPartitionedSink[Record, Snapshot]):
+    """Publishes ``(key, record)``."""
+
+    def __init__(self, config: RedisConfig) -> None:
+        self._config = config
+
+    def list_parts(self) -> list[str]:
+        """Return a name per writer."""
+        return [f"redis-{n:02d}" for n in range(self._config.partitions)]
+
+    def part_fn(self, item_key: str) -> int:
+        """Return a number that is the same for a key on every machine and in every run."""
+        return crc32(item_key.encode())
+
+    def build_part(
+        self, _step_id: str, for_part: str, resume_state: Snapshot | None
+    ) -> RedisPartition:
+        """Return a writer that first sends again what its snapshot held."""
+        writer = Writer(self._config)
+        if resume_state is not None:
+            writer.restore(resume_state)
+        return RedisPartition(writer)

@@ -1,0 +1,62 @@
+"""A real server per test module, in a folder of its own, ended by its id."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+from connectors.redis.config import RedisConfig
+from connectors.redis.embedded import EmbeddedServer, ensure, stop
+from connectors.redis.writer import Writer
+from core.market.trades import Trades
+
+KEY = "binance:BTCUSDT"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("redis")
+    yield path
+    stop(path)
+
+
+@pytest.fixture
+def server(folder: Path) -> EmbeddedServer:
+    return ensure(folder)
+
+
+@pytest.fixture
+def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(server.url, decode_responses=True) as found:
+        found.flushall()
+        yield found
+
+
+@pytest.fixture
+def writer(client: redis.Redis, server: EmbeddedServer) -> Iterator[Callable[..., Writer]]:
+    made: list[Writer] = []
+
+    def make(**config: int | float) -> Writer:
+        found = Writer(RedisConfig.model_validate({"url": server.url, **config}))
+        made.append(found)
+        return found
+
+    yield make
+    for one in made:
+        one._hang_up()
+
+
+@pytest.fixture(scope="session")
+def trades() -> Callable[[int, int], Trades]:
+    """Make trades of a range of ids, 1.5 ms apart."""
+    return _trades
+
+
+def _trades(first: int, last: int) -> Trades:
+    ids = np.arange(first, last + 1, dtype=np.int64)
+    return Trades(
+        KEY, 2, 5, ids, 1_723_161_600_000_000 + ids % 1_000_000 * 1500,
+        6_183_763 + ids % 7, 2000 + ids % 3, ids % 2 == 0,
+    )  # fmt: skip
