@@ -1,0 +1,1 @@
+"""A local exchange that speaks Binance Spot's protocol, and goes wrong on command."""
