@@ -25,7 +25,7 @@ from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of
 from dataflows.setup import kline_plan, prepare
 from dataflows.strategies import run_strategies
-from strategies.base import InstanceSpec
+from strategies.spec import InstanceSpec
 
 Inputs = Mapping[str, Source[tuple[str, Item]]]
 

@@ -18,6 +18,8 @@ from core.market.trades import Trades
 Record: TypeAlias = Trades | Kline | Signal | Event
 """What is stored and published; each has one schema."""
 
+Records: TypeAlias = dict[str, Sink[tuple[str, Record]]]
+
 NO_REDIS = "none"
 """The value of `redis.url` that means: publish nowhere."""
 
@@ -26,7 +28,7 @@ NO_REDIS = "none"
 class Outputs:
     """Sinks by step name, and the one of raw inputs."""
 
-    records: dict[str, Sink[tuple[str, Record]]] = field(default_factory=dict)
+    records: Records = field(default_factory=dict)
     recording: Sink[tuple[str, Frame]] | None = None
 
 
@@ -37,12 +39,20 @@ def redis_url(settings: Settings) -> str | None:
     return settings.redis.url or ensure(settings.state_dir / "redis").url
 
 
-def outputs_of(settings: Settings) -> Outputs:
-    """Return the sinks that the settings ask for."""
-    records: dict[str, Sink[tuple[str, Record]]] = {"lake": LakeSink(settings.lake)}
-    url = redis_url(settings)
+def chosen(settings: Settings, *, lake: bool, redis: bool) -> Records:
+    """Return the sinks of records that are wanted, by step name."""
+    records: Records = {}
+    if lake:
+        records["lake"] = LakeSink(settings.lake)
+    url = redis_url(settings) if redis else None
     if url is not None:
         records["redis"] = RedisSink(settings.redis.model_copy(update={"url": url}))
+    return records
+
+
+def outputs_of(settings: Settings) -> Outputs:
+    """Return the sinks that the settings ask for."""
+    records = chosen(settings, lake=True, redis=True)
     recording = RecordingSink(settings.recording.path) if settings.recording.enabled else None
     return Outputs(records, recording)
 

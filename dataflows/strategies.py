@@ -11,8 +11,8 @@ from core.market.events import StrategyErrored
 from core.market.kline import Kline, Status
 from core.market.signal import Signal
 from dataflows.klines import Out as KlineOut
-from strategies.base import InstanceSpec
 from strategies.host import StrategyHost
+from strategies.spec import InstanceSpec
 from telemetry import metrics
 
 Out: TypeAlias = Signal | StrategyErrored

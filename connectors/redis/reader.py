@@ -1,5 +1,6 @@
 """Reads what was published: the newest entries, or all that come, of one kind or more."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,7 @@ class Reader:
 
     def _read(self, since: dict[str, str]) -> list[tuple[str, list[Any]]]:
         if not since:
+            time.sleep(_BLOCK_MS / 1000)  # as long as a read would block
             return []
         wanted: dict[Any, Any] = dict(since)
         answer: Any = self._client.xread(wanted, count=500, block=_BLOCK_MS)

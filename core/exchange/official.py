@@ -12,7 +12,7 @@ def to_kline(key: str, message: WireKline) -> Kline:
     k = message.kline
     prices = [parse(text) for text in (k.open, k.high, k.low, k.close)]
     volumes = [parse(text) for text in (k.volume, k.taker_buy_volume)]
-    quotes = [_parse_sum(text) for text in (k.quote_volume, k.taker_buy_quote_volume)]
+    quotes = [parse_sum(text) for text in (k.quote_volume, k.taker_buy_quote_volume)]
     quantity_scale = max(scale for _, scale in volumes)
     price_scale = max(scale for _, scale in prices)
     # A quote volume has the places of price and quantity together.
@@ -33,8 +33,8 @@ def to_kline(key: str, message: WireKline) -> Kline:
     )  # fmt: skip
 
 
-def _parse_sum(text: str) -> tuple[int, int]:
-    # A sum may have more digits than one price may.
+def parse_sum(text: str) -> tuple[int, int]:
+    """Return (units, scale) of a sum, which may have more digits than one price may."""
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     digits = whole + fraction

@@ -68,6 +68,7 @@ class Session:
         self._opened_us = 0
         self._frame_us = 0
         self._positions = Positions()
+        self._source = "link "
         self._items: list[tuple[str, Item]] = []
         self._requests: list[Request] = []
         self._dirty: dict[str, None] = {}  # symbols whose tape may have something to say
@@ -82,6 +83,7 @@ class Session:
             "page": self._on_page,
             "time": self._on_time,
             "alarm": self._on_alarm,
+            "file": self._on_file,
             "start": lambda _frame: None,
         }
 
@@ -345,6 +347,10 @@ class Session:
 
     # ---- smaller ones ----
 
+    def _on_file(self, frame: Frame) -> None:
+        # A capture of lines: from here on a frame's link is the number of its line.
+        self._source = f"{frame.payload}:"
+
     def _tape(self, symbol: str, *, aggregate: bool | None = None) -> Tape:
         plan = self.plan
         tape = self.tapes[symbol] = Tape(
@@ -372,7 +378,7 @@ class Session:
     def _quarantine(self, reason: str, frame: Frame) -> None:
         now = self._now(frame)
         payload = frame.payload[:PAYLOAD_LIMIT]
-        source = f"link {frame.link}"
+        source = f"{self._source}{frame.link}"
         self._say(Quarantined(self.plan.key, now, self._at(now), reason, source, payload))
 
 

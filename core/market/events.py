@@ -26,9 +26,9 @@ class Frame:
 
     Attributes:
         received_us: Our clock when it came, microseconds since the epoch.
-        kind: ``start``, ``open``, ``close``, ``frame``, ``page``, ``time`` or ``alarm``
-            (`core.exchange.session.Input`).
-        link: Number of the connection within the run.
+        kind: ``start``, ``open``, ``close``, ``frame``, ``page``, ``time`` or ``alarm``; ``file``
+            where the lines of a capture begin (`core.exchange.session.Session`).
+        link: Number of the connection within the run; in a capture, of the line.
         payload: The text as received.
 
     """
