@@ -14,7 +14,7 @@ from dataflows import engine
 from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
 from dataflows.outputs import Outputs
-from strategies.base import InstanceSpec
+from strategies.spec import InstanceSpec
 
 ROWS = 8_000_000
 _NAUTILUS_PER_S = 350_000

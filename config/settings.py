@@ -28,7 +28,7 @@ from connectors.redis.config import RedisConfig
 from core.market.errors import ConfigError, IntervalError
 from core.market.intervals import Interval, interval
 from core.market.symbols import Instrument
-from strategies.base import InstanceSpec
+from strategies.spec import InstanceSpec
 
 PREFIX = "CRYPTOTOOLS_"
 FILE = "cryptotools.toml"

@@ -1,5 +1,6 @@
 """From settings to what the flow needs: the same for the live job and for replays."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from core.market.intervals import interval
 from dataflows.klines import KlinePlan
 from strategies import registry
 from telemetry import log
+
+LOG = logging.getLogger("cryptotools.strategies")
 
 
 def prepare(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -20,9 +23,9 @@ def prepare(file: Path | None = None, overrides: Mapping[str, Any] | None = None
     """
     settings = load(file, overrides=overrides)
     log.configure(settings.log.level, json=settings.log.json_lines)
-    registry.load(settings.strategies_dir)
-    for spec in settings.strategies:
-        registry.check(spec)
+    for failure in registry.load(settings.strategies_dir):
+        LOG.warning("not loaded: %s", failure)
+    registry.check(*settings.strategies)
     return settings
 
 

@@ -12,15 +12,13 @@ from cli.progress import bar
 from cli.report import print_summary
 from config.settings import Settings
 from connectors.shutdown import stop_on_signals
-from core.market.errors import StrategyError
 from dataflows import engine
 from dataflows.main import Work, build
 from dataflows.outputs import NO_REDIS, Outputs, chosen
 from dataflows.replay import inputs_of, look
 from dataflows.setup import kline_plan, prepare
 from dataflows.summary import summarize
-from strategies.base import Strategy
-from strategies.registry import get
+from strategies.registry import check
 from strategies.spec import InstanceSpec
 
 
@@ -34,13 +32,9 @@ def specs_of(names: list[str] | None, settings: Settings) -> tuple[InstanceSpec,
     if not names:
         return settings.strategies
     known = {spec.instance: spec for spec in settings.strategies}
-    chosen_specs = []
-    for name in names:
-        strategy: type[Strategy] | None = None if name in known else get(name)
-        if name not in known and strategy is None:
-            raise StrategyError(name, "is not known")
-        chosen_specs.append(known.get(name) or InstanceSpec(name=name))
-    return tuple(chosen_specs)
+    specs = tuple(known.get(name) or InstanceSpec(name=name) for name in names)
+    check(*specs)
+    return specs
 
 
 def _settings(

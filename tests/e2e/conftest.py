@@ -20,7 +20,7 @@ from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
 from dataflows.outputs import Outputs
 from simulator.local import Simulator
-from strategies.base import InstanceSpec
+from strategies.spec import InstanceSpec
 
 STRATEGIES = (
     InstanceSpec(name="rsi_reversal", params={"period": 3, "oversold": 40, "overbought": 60}),

@@ -22,9 +22,9 @@ THREE_CUTS = (
     "skip@frames=300,count=7,stream=btcusdt@trade,connection=2",
     "duplicate@frames=500,count=5,connection=2",
     "garbage@frames=700,connection=2",
-    "drop@after=150s,connection=2",
+    "drop@after=80s,connection=2",
     "refuse@connection=3,attempts=1,status=503",
-    "drop@after=230s,connection=3",
+    "drop@after=80s,connection=3",
 )
 
 

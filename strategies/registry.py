@@ -1,0 +1,179 @@
+"""Strategies by name: the built-in ones, those of installed packages, and files of the user.
+
+A file or package that cannot be loaded costs only itself: its `StrategyError`, which names the
+file and the line, is returned and kept, and shown when a name turns out to be unknown.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from core.market.errors import ConfigError, StrategyError
+from strategies.base import Strategy
+from strategies.bollinger_breakout import BollingerBreakout
+from strategies.loading import Found, from_entry_points, from_folder
+from strategies.macd_cross import MacdCross
+from strategies.params import StrategyParams
+from strategies.rsi_reversal import RsiReversal
+from strategies.spec import EVERY, InstanceSpec
+
+BUILT_IN: tuple[type[Strategy], ...] = (BollingerBreakout, MacdCross, RsiReversal)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A registered strategy and where it came from: ``built-in``, a file, an entry point."""
+
+    strategy: type[Strategy]
+    origin: str
+
+
+class Registry:
+    """Names and the classes they stand for.
+
+    Attributes:
+        failures: Why the last `load` could not load some of what it found.
+
+    """
+
+    def __init__(self, strategies: Iterable[type[Strategy]] = BUILT_IN) -> None:
+        self._entries: dict[str, Entry] = {}
+        self.failures: tuple[StrategyError, ...] = ()
+        for strategy in strategies:
+            self.register(strategy)
+
+    def register(self, strategy: type[Strategy], origin: str = "built-in") -> None:
+        """Add a strategy; the same origin may replace its own, another may not.
+
+        Raises:
+            StrategyError: Its name is taken, or the class is not declared as it must be.
+
+        """
+        _check_class(strategy)
+        taken = self._entries.get(strategy.name)
+        if taken is not None and taken.origin != origin:
+            hint = "rename the class, or give it another `name`"
+            why = f"{origin} brings it, but {taken.origin} has it already"
+            raise StrategyError(strategy.name, why, hint=hint)
+        self._entries[strategy.name] = Entry(strategy, origin)
+
+    def load(self, folder: Path | None = None) -> tuple[StrategyError, ...]:
+        """Add the strategies of installed packages and of the files in a folder.
+
+        Files whose names begin with ``_`` or ``.`` are left alone.
+
+        Returns:
+            One error for each file or package that could not be loaded; the others are.
+
+        Raises:
+            ConfigError: There is no such folder.
+
+        """
+        if folder is not None and not folder.is_dir():
+            hint = "make it, or leave the setting out"
+            raise ConfigError("strategies_dir", f"no folder `{folder}`", hint=hint)
+        found = [*from_entry_points(), *(from_folder(folder) if folder is not None else ())]
+        self.failures = tuple(e for origin in found for e in self._take(origin))
+        return self.failures
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, sorted."""
+        return tuple(sorted(self._entries))
+
+    def find(self, name: str) -> type[Strategy]:
+        """Return the class of that name, or raise `StrategyError` with the nearest one."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise StrategyError(name, "no strategy of that name", hint=self._hint(name))
+        return entry.strategy
+
+    def make(self, spec: InstanceSpec) -> Strategy:
+        """Return a new instance, or raise `StrategyError`."""
+        strategy = self.find(spec.name)
+        try:
+            return strategy(spec.params, instance=spec.instance)
+        except StrategyError:
+            raise
+        except Exception as error:  # whatever the setup of a user's class raises
+            why = f"setup failed: {type(error).__name__}: {error}"
+            raise StrategyError(spec.name, why) from error
+
+    def check(self, *specs: InstanceSpec) -> None:
+        """Raise `StrategyError` unless all of them can be made and none is there twice."""
+        seen: dict[str, InstanceSpec] = {}
+        for spec in specs:
+            self.make(spec)
+            other = seen.setdefault(spec.instance, spec)
+            if other is not spec and _meet(other, spec):
+                hint = "give one of them an `instance` of its own"
+                raise StrategyError(spec.name, f"two instances named `{spec.instance}`", hint=hint)
+
+    def catalogue(self) -> list[dict[str, Any]]:
+        """Return what there is, by name: ``name version about origin parameters``.
+
+        `about` is the first paragraph of the docstring, `parameters` a JSON schema.
+        """
+        return [self._described(name) for name in self.names()]
+
+    def _described(self, name: str) -> dict[str, Any]:
+        entry = self._entries[name]
+        about = (inspect.getdoc(entry.strategy) or "").partition("\n\n")[0]
+        return {
+            "name": name,
+            "version": entry.strategy.version,
+            "about": " ".join(about.split()),
+            "origin": entry.origin,
+            "parameters": entry.strategy.Params.model_json_schema(),
+        }
+
+    def _take(self, found: Found) -> list[StrategyError]:
+        if isinstance(found.result, StrategyError):
+            return [found.result]
+        refused = []
+        for strategy in found.result:
+            try:
+                self.register(strategy, found.origin)
+            except StrategyError as error:
+                refused.append(error)
+        return refused
+
+    def _hint(self, name: str) -> str:
+        near = get_close_matches(name, self._entries, 1)
+        first = f"did you mean `{near[0]}`?" if near else f"there are {' '.join(self.names())}"
+        return "\n".join([first, *(f"not loaded: {failure}" for failure in self.failures)])
+
+
+def _check_class(strategy: type[Strategy]) -> None:
+    name = strategy.name
+    if not _NAME.fullmatch(name):
+        raise StrategyError(name, "expected a name of small letters, digits and `_`")
+    if not issubclass(strategy.Params, StrategyParams):
+        raise StrategyError(name, "its `Params` must be a subclass of StrategyParams")
+    if not isinstance(strategy.state, tuple):
+        # A lone ("armed") is a string, and would be taken for its letters.
+        hint = f'write state = ("{strategy.state}",)'
+        raise StrategyError(name, "its `state` must be a tuple of names", hint=hint)
+    if inspect.isabstract(strategy):
+        missing = " and ".join(sorted(strategy.__abstractmethods__))
+        raise StrategyError(name, f"does not define {missing}")
+
+
+def _meet(one: InstanceSpec, other: InstanceSpec) -> bool:
+    both = (*one.symbols, *other.symbols)
+    return EVERY in both or bool(set(one.symbols) & set(other.symbols))
+
+
+REGISTRY = Registry()
+"""The process's own, which `load` fills once at the start."""
+
+load = REGISTRY.load
+check = REGISTRY.check
+find = REGISTRY.find
+make = REGISTRY.make
+catalogue = REGISTRY.catalogue
