@@ -45,7 +45,7 @@ class KlineAudit:
 
 def difference(ours: Kline, theirs: Kline) -> str:
     """Return the fields in which two klines differ, as ``name ours!=theirs``; empty when equal."""
-    pairs = [(name, ours.text(name), theirs.text(name)) for name in MEASURES]
+    pairs = [(str(name), ours.text(name), theirs.text(name)) for name in MEASURES]
     pairs += [(name, str(getattr(ours, name)), str(getattr(theirs, name))) for name in _COUNTS]
     return ", ".join(f"{name} {own}!={other}" for name, own, other in pairs if own != other)
 

@@ -1,7 +1,7 @@
 """Where records go: Redis Streams, the Parquet lake, and raw inputs to the recording."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
@@ -10,7 +10,7 @@ from connectors.parquet.sink import LakeSink
 from connectors.recording.sink import RecordingSink
 from connectors.redis.embedded import ensure
 from connectors.redis.sink import RedisSink
-from core.market.events import Event, Frame
+from core.market.events import Event
 from core.market.kline import Kline
 from core.market.signal import Signal
 from core.market.trades import Trades
@@ -18,7 +18,8 @@ from core.market.trades import Trades
 Record: TypeAlias = Trades | Kline | Signal | Event
 """What is stored and published; each has one schema."""
 
-Records: TypeAlias = dict[str, Sink[tuple[str, Record]]]
+Records: TypeAlias = dict[str, Sink[Any]]
+"""Sinks of ``(key, Record)`` by step name; each has snapshots of its own kind."""
 
 NO_REDIS = "none"
 """The value of `redis.url` that means: publish nowhere."""
@@ -29,7 +30,7 @@ class Outputs:
     """Sinks by step name, and the one of raw inputs."""
 
     records: Records = field(default_factory=dict)
-    recording: Sink[tuple[str, Frame]] | None = None
+    recording: Sink[Any] | None = None
 
 
 def redis_url(settings: Settings) -> str | None:

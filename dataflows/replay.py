@@ -120,11 +120,11 @@ def _recorded(paths: Sequence[Path]) -> dict[str, Reader]:
     return {key: partial(_frames, found) for key, found in files.items()}
 
 
-def _frames(files: list[Path]) -> Iterator[list[Frame | Quarantined]]:
+def _frames(files: list[Path]) -> Iterator[Sequence[Frame | Quarantined]]:
     for file in files:
         for frames in read_files([file]):
             PROGRESS.advance(0, len(frames))
-            yield list(frames)
+            yield frames
         PROGRESS.advance(file.stat().st_size, 0)
 
 
@@ -137,7 +137,7 @@ def _captured(
     for file in ordered:
         PROGRESS.expect(file.path.stat().st_size)
 
-    def reader() -> Iterator[list[Frame | Quarantined]]:
+    def reader() -> Iterator[Sequence[Frame | Quarantined]]:
         for file in ordered:
             yield from read_lines(file, plan.key)
 

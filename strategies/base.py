@@ -51,6 +51,7 @@ class Strategy(ABC):
         state: Names of the attributes that it keeps beside its indicators.
         params: The parameters, checked.
         instance: Which of possibly many instances this is.
+        identity: Name, version and parameters (as JSON): with the same a snapshot can be resumed.
 
     """
 
@@ -61,6 +62,7 @@ class Strategy(ABC):
 
     params: Any
     instance: str
+    identity: tuple[str, int, str]
 
     _sealed = False
 
@@ -74,6 +76,7 @@ class Strategy(ABC):
     ) -> None:
         self.params = checked(self.Params, self.name, params)
         self.instance = instance or self.name
+        self.identity = (self.name, self.version, self.params.model_dump_json())
         self._indicators: list[Indicator[Any]] = []
         self._inputs: dict[str, tuple[Callable[[Kline], float], list[Callable[[float], Any]]]] = {}
         self._cold: list[Indicator[Any]] = []
@@ -154,7 +157,7 @@ class Strategy(ABC):
     def snapshot(self) -> Snapshot:
         """Return everything needed to go on: name, version, parameters, state, indicators."""
         kept = tuple(_plain(getattr(self, name)) for name in self.state)
-        return (*self._head(), kept, tuple(i.snapshot() for i in self._indicators))
+        return (*self.identity, kept, tuple(i.snapshot() for i in self._indicators))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot; one that this refuses leaves an instance not to be used.
@@ -163,7 +166,7 @@ class Strategy(ABC):
             SnapshotError: It is of another strategy, version or parameters.
 
         """
-        head, found = self._head(), tuple(snapshot)
+        head, found = self.identity, tuple(snapshot)
         if len(found) != len(head) + 2 or found[: len(head)] != head:
             raise SnapshotError(f"strategy {self.instance}", found[: len(head)], head)
         kept, indicators = found[-2:]
@@ -197,9 +200,6 @@ class Strategy(ABC):
     def _is_warm(self) -> bool:
         self._cold[:] = [i for i in self._cold if i.value is None]
         return not self._cold
-
-    def _head(self) -> Snapshot:
-        return (self.name, self.version, self.params.model_dump_json())
 
     def _signal(
         self, side: Side, kline: Kline, reason: str, values: dict[str, float | None]

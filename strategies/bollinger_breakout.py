@@ -7,9 +7,11 @@ from pydantic import Field
 
 from core.indicators.bollinger import Bollinger, BollingerValue
 from core.market.kline import Kline
-from core.market.signal import Side, Signal
+from core.market.signal import Signal
 from strategies.base import Strategy
 from strategies.params import StrategyParams
+
+ABOVE, BELOW, INSIDE = "above", "below", "inside"
 
 
 class BollingerBreakout(Strategy):
@@ -49,14 +51,17 @@ class BollingerBreakout(Strategy):
         bands = self.bands.value
         if bands is None:
             return
-        close = kline.close
-        before, self.side = self.side, self._side_of(close, bands)
-        if before is None or before == self.side:
+        close, before = kline.close, self.side
+        side = self._side_of(close, bands)
+        if side == before:
             return
-        if self.side == Side.LONG:
+        self.side = side
+        if before is None:
+            return
+        if side == ABOVE:
             reason = f"close {close:.8g} broke out above {bands.upper:.8g}"
             yield self.long(kline, reason, **bands._asdict())
-        elif self.side == Side.SHORT:
+        elif side == BELOW:
             reason = f"close {close:.8g} broke out below {bands.lower:.8g}"
             yield self.short(kline, reason, **bands._asdict())
         else:
@@ -65,7 +70,7 @@ class BollingerBreakout(Strategy):
 
     def _side_of(self, close: float, bands: BollingerValue) -> str:
         if close > bands.upper:
-            return Side.LONG.value
+            return ABOVE
         if close < bands.lower and self.params.short:
-            return Side.SHORT.value
-        return Side.FLAT.value
+            return BELOW
+        return INSIDE

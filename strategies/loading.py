@@ -1,6 +1,7 @@
 """Finding strategies outside this package: in files of a folder, and in installed packages."""
 
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator
@@ -36,6 +37,14 @@ def from_entry_points() -> Iterator[Found]:
     """Load each entry point of the group, sorted by name."""
     for point in sorted(entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
         yield Found(f"entry point {point.name} = {point.value}", _from_entry_point(point))
+
+
+def line_of(strategy: type[Strategy]) -> int:
+    """Return the line on which the class begins; 0 where no source is found."""
+    try:
+        return inspect.getsourcelines(strategy)[1]
+    except (OSError, TypeError):
+        return 0
 
 
 def _from_entry_point(point: EntryPoint) -> tuple[type[Strategy], ...] | StrategyError:
@@ -74,13 +83,16 @@ def _imported(path: Path) -> ModuleType:
     digest = blake2b(str(path.resolve()).encode(), digest_size=8).hexdigest()
     name = f"_cryptotools_strategy_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise ImportError(f"cannot import `{path}`")
+    # Compiled here and not by the loader, which would leave a cache in the user's folder and
+    # take it for the file if that was changed within the same second.
+    code = compile(path.read_bytes(), str(path), "exec")
     module = importlib.util.module_from_spec(spec)
     # Registered while it runs, because annotations are resolved through sys.modules.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(code, vars(module))
     except BaseException:
         del sys.modules[name]
         raise

@@ -15,7 +15,7 @@ from typing import Any
 from core.market.errors import ConfigError, StrategyError
 from strategies.base import Strategy
 from strategies.bollinger_breakout import BollingerBreakout
-from strategies.loading import Found, from_entry_points, from_folder
+from strategies.loading import Found, from_entry_points, from_folder, line_of
 from strategies.macd_cross import MacdCross
 from strategies.params import StrategyParams
 from strategies.rsi_reversal import RsiReversal
@@ -59,7 +59,7 @@ class Registry:
         taken = self._entries.get(strategy.name)
         if taken is not None and taken.origin != origin:
             hint = "rename the class, or give it another `name`"
-            why = f"{origin} brings it, but {taken.origin} has it already"
+            why = f"the name `{strategy.name}` is taken by {taken.origin}"
             raise StrategyError(strategy.name, why, hint=hint)
         self._entries[strategy.name] = Entry(strategy, origin)
 
@@ -140,7 +140,9 @@ class Registry:
             try:
                 self.register(strategy, found.origin)
             except StrategyError as error:
-                refused.append(error)
+                place = f"{found.origin}:{line_of(strategy)}"
+                why = f"class {strategy.__name__}: {error.why}"
+                refused.append(StrategyError(place, why, hint=error.hint))
         return refused
 
     def _hint(self, name: str) -> str:
@@ -161,7 +163,8 @@ def _check_class(strategy: type[Strategy]) -> None:
         raise StrategyError(name, "its `state` must be a tuple of names", hint=hint)
     if inspect.isabstract(strategy):
         missing = " and ".join(sorted(strategy.__abstractmethods__))
-        raise StrategyError(name, f"does not define {missing}")
+        hint = "define it, or begin the class name with `_` if others are to be made from it"
+        raise StrategyError(name, f"does not define {missing}", hint=hint)
 
 
 def _meet(one: InstanceSpec, other: InstanceSpec) -> bool:

@@ -23,6 +23,7 @@ Out: TypeAlias = Trades | Kline | Event | Tick
 
 _GRACE_US = 1_000_000
 _BATCH_ITEMS = 64
+_LOOK = timedelta(seconds=1)
 
 
 class ArchivePartition(StatefulSourcePartition[tuple[str, Out], int]):
@@ -80,7 +81,7 @@ class ArchivePartition(StatefulSourcePartition[tuple[str, Out], int]):
         began, first_us = self._began
         due = began + timedelta(microseconds=max(0, time_us - first_us) / self._speed)
         if due > now:
-            self._awake = due
+            self._awake = min(due, now + _LOOK)  # the stop flag is to be seen in time
         return due > now
 
 

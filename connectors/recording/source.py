@@ -4,7 +4,7 @@ A recording begins with the plan of its session; a capture of others has none, s
 one that takes any symbol and has nobody to ask for holes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -16,10 +16,11 @@ from core.exchange.session import Session
 from core.market.events import Frame, Item, Quarantined
 from telemetry import metrics
 
-Reader: TypeAlias = Callable[[], Iterator[list[Frame | Quarantined]]]
+Reader: TypeAlias = Callable[[], Iterator[Sequence[Frame | Quarantined]]]
 """Opens one shard's inputs, oldest first, in lists of any length."""
 
 _DRAIN_FRAMES = 4096
+_LOOK = timedelta(seconds=1)
 
 
 class ReplayPartition(StatefulSourcePartition[tuple[str, Item], int]):
@@ -100,7 +101,7 @@ class ReplayPartition(StatefulSourcePartition[tuple[str, Item], int]):
         )
         if due <= now:
             return False
-        self._awake = due
+        self._awake = min(due, now + _LOOK)  # the stop flag is to be seen in time
         return True
 
 
@@ -115,7 +116,7 @@ class ReplaySource(FixedPartitionedSource[tuple[str, Item], int]):
     """
 
     def __init__(
-        self, readers: dict[str, Reader], *, plan: Plan | None = None, speed: float | None = None
+        self, readers: Mapping[str, Reader], *, plan: Plan | None = None, speed: float | None = None
     ) -> None:
         self._readers = readers
         self._plan = plan or Plan(repairs=False, any_symbol=True)

@@ -137,7 +137,7 @@ class KlineBuilder:
         """
         if kline.interval != self.base:
             why = f"klines of {kline.interval} cannot be folded as if of {self.base}"
-            raise ConfigError("klines.base", why, hint=f"set it to {kline.interval}")
+            raise ConfigError("klines.base", why, hint=f"give klines of {self.base}")
         ladder, open_us = self._ladder, self.base.open_of(kline.open_us)
         if self._begun and open_us < ladder.cursor_us:
             return []

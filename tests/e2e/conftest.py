@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,10 +68,7 @@ def run_replay(work: Work) -> Callable[..., None]:
     """Replay recordings into a lake."""
 
     def run(recordings: Path, lake: Path, *, workers: int = 1) -> None:
-        readers = {
-            key: (lambda files=files: read_files(files))
-            for key, files in shards(recordings).items()
-        }
+        readers = {key: partial(read_files, found) for key, found in shards(recordings).items()}
         sinks = Outputs({"lake": LakeSink(LakeConfig(path=lake))})
         flow = build({"recordings": ReplaySource(readers)}, work, sinks)
         engine.run(flow, workers=workers)

@@ -39,7 +39,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.parquet"))}
 
 
-def rows(root: Path, kind: str, symbol: str, interval: str = "") -> list[dict[str, object]]:
+def rows(root: Path, kind: str, symbol: str, interval: str = "") -> list[dict[str, Any]]:
     folder = root / kind / "exchange=binance" / f"symbol={symbol}"
     if interval:
         folder = folder / f"interval={interval}"
@@ -79,7 +79,7 @@ def test_three_cuts_lose_nothing_and_the_recording_gives_the_same_bytes(
         assert sim.connections >= 4
     lake = tmp_path / "lake"
 
-    compared = defaultdict(int)
+    compared: defaultdict[tuple[str, str], int] = defaultdict(int)
     for (symbol, name), official in expected.items():
         for row in rows(lake, "klines", symbol, name):
             if row["complete"]:
