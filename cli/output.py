@@ -8,8 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-OUT = Console(highlight=False, soft_wrap=True)
-ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def _console(*, stderr: bool = False) -> Console:
+    found = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not found.is_terminal:
+        found.width = 200  # in a pipe nothing is to be folded
+    return found
+
+
+OUT = _console()
+ERR = _console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -22,7 +30,7 @@ def print_json(value: object) -> None:
 
 def table(*columns: str, rows: list[tuple[object, ...]], right: tuple[int, ...] = ()) -> Table:
     """Return a plain table; columns named in `right` are flushed right."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for n, name in enumerate(columns):
         grid.add_column(name, justify="right" if n in right else "left", overflow="fold")
     for row in rows:

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
         if json:
             print_json(tree)
         else:
-            OUT.print(escape("\n".join(_toml(tree))))
+            OUT.print(escape(as_toml(tree)))
 
     @group.command()
     def check(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
@@ -50,6 +50,11 @@ def _hide(tree: dict[str, Any]) -> dict[str, Any]:
         scheme, _, rest = url.partition("://")
         tree["redis"]["url"] = f"{scheme}://***@{rest.rpartition('@')[2]}"
     return tree
+
+
+def as_toml(tree: dict[str, Any]) -> str:
+    """Return settings, as `model_dump` gives them, as a file that can be read again."""
+    return "\n".join(_toml(tree))
 
 
 def _toml(tree: dict[str, Any], path: str = "") -> list[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from cli.commands.config import as_toml
 from cli.console import ConsoleSink
 from cli.output import ERR, OUT, Json, print_json
 from cli.report import print_summary
@@ -73,6 +74,7 @@ def exchange(speed: float) -> Iterator[dict[str, Any]]:
 
 def demo_settings(path: Path, found: dict[str, Any]) -> Settings:
     """Return the settings of a demo: all files below `path`."""
+    path = path.absolute()
     return prepare(
         overrides={
             "symbols": found["symbols"],
@@ -85,6 +87,13 @@ def demo_settings(path: Path, found: dict[str, Any]) -> Settings:
             "log": {"level": "error"},
         }
     )
+
+
+def _keep(settings: Settings, path: Path) -> Path:
+    # With its settings a demo can be looked at, and its recording replayed, afterwards.
+    file = path / "cryptotools.toml"
+    file.write_text(as_toml(settings.model_dump(mode="json")) + "\n")
+    return file
 
 
 def register(app: typer.Typer) -> None:
@@ -104,6 +113,7 @@ def register(app: typer.Typer) -> None:
         prepare_folder(directory)
         with exchange(speed) as found:
             settings = demo_settings(directory, found)
+            file = _keep(settings, directory)
             url = redis_url(settings) or ""
             sinks = outputs_of(settings)
             show = ConsoleSink(json=json)
@@ -121,8 +131,8 @@ def register(app: typer.Typer) -> None:
             print_json(summary.as_dict())
         else:
             print_summary(summary)
-            OUT.print(f"the lake stays in {settings.lake.path}; replay the recording with:")
-            OUT.print(f"  cryptotools replay {settings.recording.path}")
+            OUT.print(f"the lake stays in {directory / 'lake'}; replay the recording with:")
+            OUT.print(f"  cryptotools replay {directory / 'recordings'} -c {file}")
 
 
 def _announce(
@@ -138,6 +148,6 @@ def _announce(
     OUT.print(f"[bold]CryptoTools demo[/]: {' '.join(found['symbols'])}, {speed:g} times as fast")
     OUT.print(f"  Redis   {url}")
     OUT.print(f"  lake    {facts['lake']}")
-    OUT.print(f"  look    cryptotools tail kline --set state_dir={directory / 'state'}")
+    OUT.print(f"  look    cryptotools tail kline -c {directory / 'cryptotools.toml'}")
     OUT.print("  after five seconds the connection is cut and what was missed is repaired")
     ERR.print("[dim]Ctrl-C ends it[/]")

@@ -14,6 +14,7 @@ from connectors.shutdown import STOP
 from core.market.errors import FileError
 from core.market.events import Item
 from core.market.trades import Trades
+from telemetry import metrics
 from telemetry.progress import PROGRESS
 
 Clock: TypeAlias = Callable[[], datetime]
@@ -63,6 +64,7 @@ class LakePartition(StatefulSourcePartition[tuple[str, Item], tuple[str, int]]):
             return []
         batch = trades if due == len(trades) else trades.take(slice(0, due))
         self._at = Position(part.date, int(batch.id[-1]) + 1)
+        metrics.RECEIVED.labels(self._key).inc(len(batch))
         return [(self._key, batch)]
 
     def next_awake(self) -> datetime | None:

@@ -154,8 +154,9 @@ class KlineBuilder:
 
     def forming(self) -> list[Kline]:
         """Return the unfinished klines in order of interval; they have no place (`seq` 0)."""
+        scales = self.price_scale, self.quantity_scale
         return [
-            self._kline(of, window, Status.FORMING)
+            window.to_kline(self.key, of, scales, Status.FORMING)
             for of, window in self._ladder.forming()
             if self._is_issued(of, window)
         ]
@@ -275,36 +276,8 @@ class KlineBuilder:
             if self._is_issued(of, window):
                 window.revision += 1
                 seq = self._positions.at(self._watermark_us)
-                self._out.append(self._kline(of, window, Status.FINAL, window.revision, seq))
-
-    def _kline(
-        self, of: Interval, window: Window, status: Status, revision: int = 0, seq: int = 0
-    ) -> Kline:
-        fold, price = window.fold, window.carried
-        flat = window.is_empty
-        return Kline(
-            self.key,
-            of,
-            window.open_us,
-            window.end_us - 1,
-            self.price_scale,
-            self.quantity_scale,
-            price if flat else fold.open,
-            price if flat else fold.high,
-            price if flat else fold.low,
-            price if flat else fold.close,
-            fold.volume,
-            fold.quote_volume,
-            fold.trades,
-            fold.taker_buy_volume,
-            fold.taker_buy_quote_volume,
-            max(fold.first_id, -1),
-            max(fold.last_id, -1),
-            status,
-            window.complete,
-            revision,
-            seq,
-        )
+                scales = self.price_scale, self.quantity_scale
+                self._out.append(window.to_kline(self.key, of, scales, Status.FINAL, seq))
 
 
 def _check(base: Interval, intervals: tuple[Interval, ...]) -> None:

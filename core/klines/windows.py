@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.klines.merge import EMPTY, Fold, merge, rescaled
 from core.market.errors import SnapshotError
 from core.market.intervals import Interval
+from core.market.kline import Kline, Status
 
 WindowState = tuple[int, ...]
 SeriesState = tuple[WindowState | None, tuple[WindowState, ...]]
@@ -50,6 +51,35 @@ class Window:
         """Hold everything in units finer by these factors."""
         self.carried *= price
         self.fold = rescaled(self.fold, price, quantity)
+
+    def to_kline(
+        self, key: str, interval: Interval, scales: tuple[int, int], status: Status, seq: int = 0
+    ) -> Kline:
+        """Return the kline as it stands; `scales` are those of price and quantity."""
+        fold, price = self.fold, self.carried
+        flat = self.is_empty
+        return Kline(
+            key,
+            interval,
+            self.open_us,
+            self.end_us - 1,
+            *scales,
+            price if flat else fold.open,
+            price if flat else fold.high,
+            price if flat else fold.low,
+            price if flat else fold.close,
+            fold.volume,
+            fold.quote_volume,
+            fold.trades,
+            fold.taker_buy_volume,
+            fold.taker_buy_quote_volume,
+            max(fold.first_id, -1),
+            max(fold.last_id, -1),
+            status,
+            self.complete,
+            max(self.revision, 0),
+            seq,
+        )
 
     def snapshot(self) -> WindowState:
         """Return the state as plain integers."""

@@ -1,6 +1,6 @@
 """The fast path equals plain Python, for any times, sizes of numbers and kinds of rows."""
 
-from itertools import groupby
+from itertools import chain, groupby
 
 import numpy as np
 import pytest
@@ -21,7 +21,10 @@ units = (
 rows = st.lists(st.tuples(times, units, units, st.booleans(), st.integers(0, 5)), max_size=30)
 
 
-def batch(rows, *, aggregate: bool) -> Trades:
+Row = tuple[int, int, int, bool, int]
+
+
+def batch(rows: list[Row], *, aggregate: bool) -> Trades:
     t, p, q, maker, more = ([row[i] for row in rows] for i in range(5))
     last = np.cumsum(np.array(more, np.int64) + 1) + 99
     return Trades(
@@ -57,22 +60,22 @@ def expected(trades: Trades) -> list[tuple[int, int, int, Fold]]:
 
 
 @given(rows, st.booleans())
-def test_columns_are_folded_exactly(rows, aggregate):
+def test_columns_are_folded_exactly(rows: list[Row], aggregate: bool) -> None:
     trades = batch(rows, aggregate=aggregate)
     runs = fold_columns(trades, MINUTE)
     assert [(r.open_us, r.first_us, r.latest_us, r.fold) for r in runs] == expected(trades)
 
 
 @given(rows, st.booleans())
-def test_rows_are_columns_of_one_row_each(rows, aggregate):
+def test_rows_are_columns_of_one_row_each(rows: list[Row], aggregate: bool) -> None:
     trades = batch(rows, aggregate=aggregate)
     alone = [expected(trades.take(slice(i, i + 1))) for i in range(len(rows))]
     runs = fold_rows(trades, MINUTE)
-    assert [(r.open_us, r.first_us, r.latest_us, r.fold) for r in runs] == sum(alone, [])
+    assert [(r.open_us, r.first_us, r.latest_us, r.fold) for r in runs] == list(chain(*alone))
 
 
 @given(rows)
-def test_the_rows_of_a_run_are_those_it_was_folded_from(rows):
+def test_the_rows_of_a_run_are_those_it_was_folded_from(rows: list[Row]) -> None:
     trades = batch(rows, aggregate=False)
     for run in fold_columns(trades, MINUTE):
         again = fold_columns(trades.take(slice(run.start, run.end)), MINUTE)
@@ -81,7 +84,7 @@ def test_the_rows_of_a_run_are_those_it_was_folded_from(rows):
 
 
 @pytest.mark.parametrize("size", [10**4, 10**10, 10**18 - 1, 2**63 - 1])
-def test_sums_of_many_rows_do_not_overflow(size):
+def test_sums_of_many_rows_do_not_overflow(size: int) -> None:
     rows = [(i * 1000, size, size, bool(i % 2), 0) for i in range(50_000)]
     (run,) = fold_columns(batch(rows, aggregate=False), MINUTE)
     assert run.fold.volume == 50_000 * size
@@ -89,7 +92,7 @@ def test_sums_of_many_rows_do_not_overflow(size):
     assert run.fold.taker_buy_quote_volume == 25_000 * size * size
 
 
-def test_weekly_and_second_windows_start_where_the_exchange_has_them():
+def test_weekly_and_second_windows_start_where_the_exchange_has_them() -> None:
     rows = [(t, 1, 1, True, 0) for t in (0, 4 * 86_400_000_000 - 1, 4 * 86_400_000_000)]
     opens = [run.open_us for run in fold_columns(batch(rows, aggregate=False), INTERVALS["1w"])]
     assert opens == [-3 * 86_400_000_000, 4 * 86_400_000_000]

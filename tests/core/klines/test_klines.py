@@ -1,8 +1,9 @@
 """Each rule of the klines by an example small enough to check by eye."""
 
 import pickle
-from dataclasses import replace
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 import pytest
@@ -10,49 +11,68 @@ import pytest
 from core.klines import KlineBuilder
 from core.market.errors import ConfigError, SnapshotError
 from core.market.events import Gap, Late
-from core.market.intervals import INTERVALS, MINUTE_US, SECOND_US
-from core.market.kline import Kline, Status
+from core.market.intervals import INTERVALS, MINUTE_US, SECOND_US, Interval
+from core.market.kline import PRICES, Kline, Measure, Status
 from core.market.trades import Trades
 
 KEY = "binance:BTCUSDT"
 S = SECOND_US
+_SOME: tuple[Measure, ...] = ("open", "close", "volume", "quote_volume")
 GAP = Gap(KEY, 0, 0, 3, 9, "gone")
 
 
-def made(*names: str, **options) -> KlineBuilder:
+Row = tuple[int, float, int, int]
+
+
+class Options(TypedDict, total=False):
+    grace_us: int
+    empty: Literal["carry", "skip"]
+    keep: int
+    max_fill: int
+
+
+def made(*names: str, **options: Unpack[Options]) -> KlineBuilder:
     intervals = tuple(INTERVALS[name] for name in names or ("1m",))
     return KlineBuilder(KEY, base=INTERVALS["1m"], intervals=intervals, **options)
 
 
-def batch(*rows, scales=(0, 0), aggregate=None) -> Trades:
+def batch(
+    *rows: Row,
+    scales: tuple[int, int] = (0, 0),
+    aggregate: list[tuple[int, int]] | None = None,
+) -> Trades:
     """Return trades of (id, second, price, quantity); the taker bought where the id is even."""
     ids, seconds, prices, quantities = (np.array(column) for column in zip(*rows, strict=True))
-    first, last = (np.array(aggregate, np.int64).T) if aggregate else (None, None)
+    first, last = np.array(aggregate, np.int64).T if aggregate else (None, None)
     times = (seconds * S).astype(np.int64)
     return Trades(KEY, *scales, ids, times, prices, quantities, ids % 2 == 1, first, last)
 
 
-def shown(items, *fields):
-    names = fields or ("interval", "open_us")
-    out = []
-    for item in items:
-        values = [getattr(item, name) for name in names]
-        out.append(tuple(str(v) if name == "interval" else v for name, v in zip(names, values)))
-    return out
+def klines(items: list[Kline | Late]) -> list[Kline]:
+    found = [item for item in items if isinstance(item, Kline)]
+    assert len(found) == len(items)
+    return found
 
 
-def minutes(items, *fields):
-    """Return (open in minutes, *fields) of each kline."""
+def shown(items: Iterable[object], *fields: str) -> list[tuple[object, ...]]:
+    """Return the fields of each item, intervals by name."""
+    found = (tuple(getattr(item, field) for field in fields) for item in items)
+    return [tuple(str(v) if isinstance(v, Interval) else v for v in values) for values in found]
+
+
+def minutes(items: Iterable[object], *fields: str) -> list[tuple[object, ...]]:
+    """Return the start of each kline in minutes, and its fields."""
     return [
-        (k.open_us // MINUTE_US, *(getattr(k, f) for f in fields))
-        for k in items if isinstance(k, Kline)
-    ]  # fmt: skip
+        (item.open_us // MINUTE_US, *(getattr(item, field) for field in fields))
+        for item in items
+        if isinstance(item, Kline)
+    ]
 
 
-def test_the_first_trade_of_a_later_window_closes_the_one_before():
+def test_the_first_trade_of_a_later_window_closes_the_one_before() -> None:
     build = made()
     assert build.on_trades(batch((1, 0, 10, 2), (2, 30, 14, 1), (3, 59.999999, 9, 3))) == []
-    (kline,) = build.on_trades(batch((4, 60, 50, 50)))
+    (kline,) = klines(build.on_trades(batch((4, 60, 50, 50))))
     assert kline == Kline(
         KEY, INTERVALS["1m"], 0, 60 * S - 1, 0, 0, 10, 14, 9, 9,
         volume_units=6, quote_volume_units=61, trades=3,
@@ -61,21 +81,23 @@ def test_the_first_trade_of_a_later_window_closes_the_one_before():
     )  # fmt: skip
 
 
-def test_a_tick_closes_a_window_only_past_the_grace():
+def test_a_tick_closes_a_window_only_past_the_grace() -> None:
     build = made(grace_us=2 * S)
     build.on_trades(batch((1, 30, 10, 1)))
     assert build.on_tick(62 * S - 1) == []
-    (kline,) = build.on_tick(62 * S)
+    (kline,) = klines(build.on_tick(62 * S))
     assert (kline.open_us, kline.seq) == (0, 62_000 << 20)
     assert build.on_tick(62 * S) == []
 
 
 @pytest.mark.parametrize(("empty", "opens"), [("carry", [0, 1, 2, 3]), ("skip", [0])])
-def test_empty_windows_are_flat_or_skipped(empty, opens):
+def test_empty_windows_are_flat_or_skipped(
+    empty: Literal["carry", "skip"], opens: list[int]
+) -> None:
     build = made(empty=empty)
     build.on_trades(batch((1, 0, 10, 1), (2, 1, 12, 1)))
-    out = build.on_trades(batch((3, 245, 5, 1)))
-    assert [o for (o,) in minutes(out)] == opens
+    out = klines(build.on_trades(batch((3, 245, 5, 1))))
+    assert minutes(out) == [(at,) for at in opens]
     for flat in out[1:]:
         prices = flat.open_units, flat.high_units, flat.low_units, flat.close_units
         assert prices == (12, 12, 12, 12)
@@ -83,13 +105,13 @@ def test_empty_windows_are_flat_or_skipped(empty, opens):
         assert flat.complete
 
 
-def test_no_window_before_the_first_trade_is_issued():
+def test_no_window_before_the_first_trade_is_issued() -> None:
     build = made()
     assert build.on_tick(600 * S) == build.on_tick(900 * S) == build.forming() == []
     assert build.on_trades(batch((1, 960, 1, 1))) == []
 
 
-def test_more_empty_windows_than_the_limit_are_not_filled():
+def test_more_empty_windows_than_the_limit_are_not_filled() -> None:
     few, many = made("1m", "5m", max_fill=3), made("1m", "5m", max_fill=4)
     for build in (few, many):
         build.on_trades(batch((1, 0, 10, 1)))
@@ -97,15 +119,15 @@ def test_more_empty_windows_than_the_limit_are_not_filled():
     assert len(many.on_trades(after)) == 6
     out = few.on_trades(after)
     assert shown(out, "interval", "complete") == [("1m", False), ("5m", False)]
-    (last, *_) = few.on_tick(365 * S)
+    (last, *_) = klines(few.on_tick(365 * S))
     assert last.complete
-    assert few.on_tick(10**15)[0].open_us == 360 * S
+    assert klines(few.on_tick(10**15))[0].open_us == 360 * S
 
 
-def test_higher_klines_follow_the_base_kline_that_completes_them():
+def test_higher_klines_follow_the_base_kline_that_completes_them() -> None:
     build = made("1h", "1m", "3m", "5m")
     build.on_tick(0)
-    out = build.on_trades(batch(*((i, 60 * i, i + 1, 1) for i in range(61))))
+    out = klines(build.on_trades(batch(*((i, 60 * i, i + 1, 1) for i in range(61)))))
     named = shown(out, "interval", "trades")
     assert named[:3] == [("1m", 1), ("1m", 1), ("1m", 1)]
     assert named[3] == ("3m", 3)
@@ -116,14 +138,15 @@ def test_higher_klines_follow_the_base_kline_that_completes_them():
     assert [k.seq for k in out] == sorted({k.seq for k in out})
 
 
-def test_only_named_intervals_are_issued():
+def test_only_named_intervals_are_issued() -> None:
     build = made("5m")
     build.on_trades(batch((1, 0, 10, 1), (2, 70, 11, 1)))
-    assert shown(build.on_trades(batch((3, 300, 12, 1)))) == [("5m", 0)]
+    out = build.on_trades(batch((3, 300, 12, 1)))
+    assert shown(out, "interval", "open_us") == [("5m", 0)]
     assert shown(build.forming(), "interval", "trades") == [("5m", 1)]
 
 
-def test_a_late_trade_issues_its_window_again_and_moves_what_is_carried():
+def test_a_late_trade_issues_its_window_again_and_moves_what_is_carried() -> None:
     build = made("1m", "5m")
     build.on_trades(batch((1, 10, 10, 1), (2, 190, 20, 1)))
     out = build.on_trades(batch((3, 50, 99, 2)))
@@ -139,15 +162,16 @@ def test_a_late_trade_issues_its_window_again_and_moves_what_is_carried():
     ]  # fmt: skip
 
 
-def test_a_trade_older_than_the_history_is_late():
+def test_a_trade_older_than_the_history_is_late() -> None:
     build = made(keep=1)
     build.on_trades(batch((1, 10, 10, 1), (2, 70, 20, 1), (3, 130, 30, 1)))
     late, again = build.on_trades(batch((4, 20, 5, 1), (5, 80, 6, 1)))
+    assert isinstance(again, Kline)
     assert late == Late(KEY, 130 * S, late.seq, trade_id=4, trade_us=20 * S)
     assert (again.open_us, again.revision, again.seq) == (60 * S, 1, late.seq + 1)
 
 
-def test_a_late_trade_in_an_unknown_window_makes_a_kline_that_is_not_complete():
+def test_a_late_trade_in_an_unknown_window_makes_a_kline_that_is_not_complete() -> None:
     build = made("1m", "5m", keep=3, empty="skip")
     build.on_trades(batch((1, 0, 10, 1), (2, 60, 10, 1)))
     build.on_gap(GAP)
@@ -162,24 +186,25 @@ def test_a_late_trade_in_an_unknown_window_makes_a_kline_that_is_not_complete():
     assert minutes(build.on_trades(batch((14, 620, 1, 1))), "revision") == [(10, 1), (10, 1)]
 
 
-def test_bookkeeping_rows_are_in_no_kline():
+def test_bookkeeping_rows_are_in_no_kline() -> None:
     build = made()
     build.on_tick(0)
     assert build.on_trades(batch((1, 0, 0, 0))) == []
     out = build.on_trades(batch((2, 5, 10, 1), (3, 6, 0, 0), (4, 7, 12, 0), (5, 500, 0, 0)))
     assert out == []
-    (kline,) = build.on_trades(batch((6, 65, 10, 1)))
+    (kline,) = klines(build.on_trades(batch((6, 65, 10, 1))))
     assert (kline.trades, kline.first_id, kline.last_id, kline.complete) == (1, 2, 2, True)
 
 
-def test_aggregates_count_the_trades_they_stand_for():
+def test_aggregates_count_the_trades_they_stand_for() -> None:
     build = made()
     rows = (700, 1, 10, 1), (701, 2, 11, 1), (702, 61, 12, 1)
-    (kline,) = build.on_trades(batch(*rows, aggregate=[(100, 104), (105, 105), (106, 107)]))
+    ids = [(100, 104), (105, 105), (106, 107)]
+    (kline,) = klines(build.on_trades(batch(*rows, aggregate=ids)))
     assert (kline.trades, kline.first_id, kline.last_id) == (6, 100, 105)
 
 
-def test_a_gap_marks_the_windows_it_touches_and_hides_those_inside_it():
+def test_a_gap_marks_the_windows_it_touches_and_hides_those_inside_it() -> None:
     build = made("1m", "5m", "15m")
     build.on_tick(0)
     build.on_trades(batch((1, 0, 10, 1), (2, 70, 10, 1)))
@@ -192,7 +217,7 @@ def test_a_gap_marks_the_windows_it_touches_and_hides_those_inside_it():
     ]  # fmt: skip
 
 
-def test_in_a_gap_ticks_close_nothing_unknown():
+def test_in_a_gap_ticks_close_nothing_unknown() -> None:
     build = made("1m", "5m")
     build.on_tick(0)
     build.on_trades(batch((1, 0, 10, 1)))
@@ -203,23 +228,21 @@ def test_in_a_gap_ticks_close_nothing_unknown():
     assert build.on_trades(batch((10, 130, 10, 1))) == []
 
 
-def test_a_first_window_is_complete_only_if_its_start_was_witnessed():
-    for ticks, complete in (([], False), ([61], False), ([60], True), ([90, 60], True)):
+def test_a_first_window_is_complete_only_if_its_start_was_witnessed() -> None:
+    cases: list[tuple[list[int], bool]] = [
+        ([], False), ([61], False), ([60], True), ([90, 60], True), ([60, 90], True),
+    ]  # fmt: skip
+    for ticks, complete in cases:
         build = made("1m", "5m")
         for tick in ticks:
             build.on_tick(tick * S)
         build.on_trades(batch((1, 100, 10, 1)))
-        base, *_ = out = build.on_trades(batch((2, 600, 10, 1)))
-        assert base.complete is complete
-        assert out[1].complete
-        assert shown(out, "interval", "complete")[-6:] == [("5m", False)] * 0 + shown(
-            out, "interval", "complete"
-        )[-6:]
-        higher = [k for k in out if k.interval.name == "5m"]
-        assert [k.complete for k in higher] == [False, True]
+        first, second, *rest = klines(build.on_trades(batch((2, 600, 10, 1))))
+        assert (first.complete, second.complete) == (complete, True)
+        assert [k.complete for k in rest if k.interval.name == "5m"] == [False, True]
 
 
-def test_forming_klines_are_what_stands_now():
+def test_forming_klines_are_what_stands_now() -> None:
     build = made("1m", "5m")
     build.on_trades(batch((1, 0, 10, 1), (2, 70, 12, 2)))
     assert shown(build.forming(), "interval", "volume_units", "status", "seq") == [
@@ -231,95 +254,37 @@ def test_forming_klines_are_what_stands_now():
     assert (five.close_units, five.volume_units) == (12, 3)
 
 
-def test_scales_grow_without_changing_a_number():
+def test_scales_grow_without_changing_a_number() -> None:
     build = made("1m", "5m")
     build.on_trades(batch((1, 0, 15, 2), (2, 61, 16, 3), scales=(1, 0)))
     build.on_trades(batch((3, 62, 1725, 25), scales=(3, 1)))
     build.on_trades(batch((4, 63, 2, 1)))  # coarser than what is held
-    late, last = build.on_trades(batch((5, 30, 1, 1), (6, 121, 1, 1)))
+    late, last = klines(build.on_trades(batch((5, 30, 1, 1), (6, 121, 1, 1))))
     assert (late.price_scale, late.quantity_scale) == (3, 1)
-    assert [late.text(m) for m in ("open", "close", "volume", "quote_volume")] == [
+    assert [late.text(m) for m in _SOME] == [
         "1.5", "1", "3", "4",
     ]  # fmt: skip
-    assert [last.text(m) for m in ("open", "high", "low", "close")] == ["1.6", "2", "1.6", "2"]
+    assert [last.text(m) for m in PRICES] == ["1.6", "2", "1.6", "2"]
     assert last.exact("quote_volume") == Decimal("1.6") * 3 + Decimal("1.725") * Decimal("2.5") + 2
 
 
-def test_sums_beyond_64_bits_are_exact():
+def test_sums_beyond_64_bits_are_exact() -> None:
     build = made("1m", "5m")
     big = 10**18 - 1
     build.on_trades(batch(*((i, i, big, big) for i in range(40)), scales=(9, 9)))
-    (kline,) = build.on_tick(61 * S)
+    (kline,) = klines(build.on_tick(61 * S))
     assert kline.quote_volume_units == 40 * big * big
     assert build.forming()[1].volume_units == 40 * big
 
 
-def kline(minute: int, price: int, **fields) -> Kline:
-    whole = Kline(
-        KEY, INTERVALS["1m"], minute * MINUTE_US, (minute + 1) * MINUTE_US - 1, 0, 0,
-        price, price, price, price, 1, price, 3, 0, 0, -1, -1,
-    )  # fmt: skip
-    return replace(whole, **fields)
-
-
-def test_klines_of_others_are_folded_as_they_are():
-    build = made("1m", "3m")
-    out = [k for m in range(4) for k in build.on_kline(kline(m, 10 + m))]
-    assert shown(out, "interval", "trades", "complete") == [
-        ("1m", 3, True), ("1m", 3, True), ("1m", 3, True), ("3m", 9, True), ("1m", 3, True),
-    ]  # fmt: skip
-    assert (out[3].open_units, out[3].close_units, out[3].first_id) == (10, 12, -1)
-    assert build.on_kline(kline(2, 99)) == []
-    assert shown(build.forming(), "interval", "close_units") == [("3m", 13)]
-
-
-def test_klines_that_are_missing_are_unknown():
-    build = made("1m", "3m")
-    out = [k for m in (1, 2, 3, 7, 8, 9) for k in build.on_kline(kline(m, 10))]
-    higher = [k for k in out if k.interval.name == "3m"]
-    assert minutes(higher, "complete") == [(0, False), (3, False), (6, False)]
-    assert len(out) == 9
-    assert shown(build.forming(), "interval", "complete") == [("3m", True)]
-
-
-def test_what_lies_between_a_kline_and_a_trade_is_unknown():
-    build = made("1m", "3m")
-    for m in (0, 1, 2, 3):
-        build.on_kline(kline(m, 10))
-    build.on_trades(batch((5, 4 * 60 + 5, 10, 1)))
-    assert shown(build.forming(), "interval", "complete") == [("1m", False), ("3m", False)]
-    jumped = made("1m", "3m")
-    jumped.on_kline(kline(0, 10))
-    (three,) = jumped.on_trades(batch((5, 300, 10, 1)))
-    assert (three.interval.name, three.complete) == ("3m", False)
-
-
-def test_a_kline_replaces_trades_that_were_forming():
-    build = made("1m", "3m")
-    build.on_trades(batch((1, 30, 5, 1)))
-    (whole,) = build.on_kline(kline(0, 10))
-    assert (whole.open_units, whole.volume_units) == (10, 1)
-
-
-def test_flat_klines_of_others_carry_their_own_price():
-    build = made("1m", "3m")
-    out = [k for m in range(3) for k in build.on_kline(kline(m, 10 + m, volume_units=0, trades=0))]
-    assert [k.close_units for k in out] == [10, 11, 12, 12]
-
-
-def test_klines_of_another_interval_are_refused():
-    with pytest.raises(ConfigError, match=r"klines of 5m cannot be folded as if of 1m"):
-        made().on_kline(kline(0, 1, interval=INTERVALS["5m"]))
-
-
-def test_an_interval_that_does_not_hold_the_base_is_refused():
+def test_an_interval_that_does_not_hold_the_base_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`1s` cannot be folded from klines of 1m"):
         made("1m", "1s")
     with pytest.raises(ConfigError, match=r"`1M` has no fixed length"):
         KlineBuilder(KEY, base=INTERVALS["1M"], intervals=())
 
 
-def test_a_snapshot_is_plain_and_another_version_is_refused():
+def test_a_snapshot_is_plain_and_another_version_is_refused() -> None:
     build = made("1m", "5m")
     build.on_trades(batch((1, 0, 10, 1), (2, 70, 12, 2)))
     state = build.snapshot()
@@ -334,7 +299,7 @@ def test_a_snapshot_is_plain_and_another_version_is_refused():
         KlineBuilder.restore((state[0], (), *state[2:]))
 
 
-def test_an_empty_batch_changes_nothing():
+def test_an_empty_batch_changes_nothing() -> None:
     build = made()
     nothing = batch((1, 0, 1, 1)).take(slice(0, 0))
     assert build.on_trades(nothing) == []

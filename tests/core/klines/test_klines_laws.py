@@ -2,16 +2,17 @@
 
 import pickle
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
-from itertools import chain, groupby
-from typing import Literal, NamedTuple
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.klines import KlineBuilder, builder
+from core.klines import KlineBuilder
 from core.market.events import Gap, Late
 from core.market.intervals import INTERVALS, Interval
 from core.market.kline import MEASURES, Kline
@@ -24,11 +25,11 @@ START = 1_719_791_400 * SECOND  # 2024-06-30 23:50, Sunday: a day, a week and a 
 
 
 @pytest.fixture(autouse=True, params=[0, 12], scope="module", ids=["columns", "rows"])
-def _few_rows(request):
+def _few_rows(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run all with and without the way for few rows."""
-    usual, builder.FEW_ROWS = builder.FEW_ROWS, request.param
-    yield
-    builder.FEW_ROWS = usual
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.klines.builder.FEW_ROWS", request.param)
+        yield
 
 
 class Trade(NamedTuple):
@@ -67,8 +68,8 @@ class Oracle:
         self.open: dict[Interval, int] = {}  # higher windows that have begun
         self.final: set[tuple[Interval, int]] = set()
         self.revisions: defaultdict[tuple[Interval, int], int] = defaultdict(lambda: -1)
-        self.cursor: int | None = None
-        self.current = self.hole = False
+        self.cursor = 0  # the first window that is not final
+        self.begun = self.current = self.hole = False
         self.witnessed = 1 << 62
         self.watermark = 0
         self.scales = (0, 0)
@@ -78,12 +79,13 @@ class Oracle:
     def feed(self, step: Step) -> None:
         if step == "gap":
             self.hole = True
-            if self.cursor is not None:
+            if self.begun:
                 self.lost.append((self.cursor, self.end(self.cursor)))
         elif isinstance(step, Tick):
             self.tick(step.time_us)
         elif step.price and step.quantity:
-            self.scales = tuple(map(max, step.scales, self.scales))
+            price, quantity = map(max, step.scales, self.scales)
+            self.scales = price, quantity
             self.trade(step, self.plan.base.open_of(step.time_us))
 
     def end(self, open_us: int) -> int:
@@ -91,7 +93,7 @@ class Oracle:
 
     def tick(self, time_us: int) -> None:
         self.watermark = max(self.watermark, time_us)
-        if self.cursor is None:
+        if not self.begun:
             self.witnessed = min(self.witnessed, time_us)
             return
         reached = self.plan.base.open_of(time_us - GRACE)
@@ -102,13 +104,13 @@ class Oracle:
             self.current = False
 
     def trade(self, trade: Trade, at: int) -> None:
-        if self.cursor is not None and at < self.cursor:
+        if self.begun and at < self.cursor:
             self.late(trade, at)
             return
         self.watermark = max(self.watermark, trade.time_us)
-        if self.cursor is None:
+        if not self.begun:
             self.witnessed = min(self.witnessed, self.end(at))
-            self.cursor = at
+            self.begun, self.cursor = True, at
         if self.hole:
             self.lost.append((self.cursor, self.end(at)))
         if at > self.cursor:
@@ -172,7 +174,7 @@ class Oracle:
         window = max(self.plan.base.open_of(t.time_us) for t in self.trades if t.time_us < at)
         return self.inside(self.plan.base, window)[-1].price
 
-    def row(self, interval: Interval, at: int, *tail: object) -> tuple[object, ...] | None:
+    def row(self, interval: Interval, at: int) -> tuple[object, ...] | None:
         trades = self.inside(interval, at)
         if interval not in self.plan.intervals or (not trades and self.plan.empty == "skip"):
             return None
@@ -186,24 +188,25 @@ class Oracle:
             sum(t.quantity for t in trades), sum(t.quantity for t in bought),
             sum(t.price * t.quantity for t in trades), sum(t.price * t.quantity for t in bought),
             len(trades), trades[0].id if trades else -1, trades[-1].id if trades else -1,
-            at >= self.witnessed and not touched, self.scales, *tail,
+            at >= self.witnessed and not touched, self.scales,
         )  # fmt: skip
 
     def emit(self, interval: Interval, at: int) -> None:
         self.final.add((interval, at))
-        if self.row(interval, at) is None:
+        row = self.row(interval, at)
+        if row is None:
             return
         self.revisions[interval, at] += 1
         self.seq = max(self.seq + 1, self.watermark // 1000 << 20)
-        tail = "final", self.revisions[interval, at], self.seq
-        self.out.append(self.row(interval, at, *tail))
+        self.out.append((*row, "final", self.revisions[interval, at], self.seq))
 
     def forming(self) -> list[tuple[object, ...]]:
         begun = dict(self.open)
         if self.current:
             begun = {i: i.open_of(self.cursor) for i in (self.plan.base, *self.higher)}
-        rows = (self.row(i, at, "forming", 0, 0) for i, at in begun.items())
-        return sorted((row for row in rows if row is not None), key=lambda row: row[2] - row[1])
+        ordered = [(i, begun[i]) for i in (self.plan.base, *self.higher) if i in begun]
+        rows = (self.row(i, at) for i, at in ordered)
+        return [(*row, "forming", 0, 0) for row in rows if row is not None]
 
 
 def said(item: Kline | Late) -> tuple[object, ...]:
@@ -233,14 +236,15 @@ def batch(rows: list[Trade]) -> Trades:
 def feed(build: KlineBuilder, steps: list[Step]) -> list[Kline | Late]:
     """Feed steps that stand together: trades of equal scales as one batch."""
     out: list[Kline | Late] = []
-    for kind, group in groupby(steps, lambda s: s.scales if isinstance(s, Trade) else None):
-        if kind is not None:
-            out += build.on_trades(batch(list(group)))
-            continue
-        for step in group:
+    for _, group in groupby(steps, lambda step: isinstance(step, Trade) and step.scales):
+        together = list(group)
+        trades = [step for step in together if isinstance(step, Trade)]
+        if trades:
+            out += build.on_trades(batch(trades))
+        for step in together:
             if step == "gap":
                 build.on_gap(Gap(KEY, 0, 0, 0, 0, "test"))
-            else:
+            elif isinstance(step, Tick):
                 out += build.on_tick(step.time_us)
     return out
 
@@ -264,17 +268,19 @@ draws = st.tuples(
 )  # fmt: skip
 
 
-def steps_of(rows: list[tuple[object, ...]], unit: int) -> list[Step]:
-    """Return a stream of the drawn rows; `unit` scales its distances in time."""
-    now, scales, steps = START, (0, 0), []
+def steps_of(rows: list[tuple[Any, ...]]) -> list[Step]:
+    """Return a stream of the drawn rows."""
+    now, scales, steps = START, (0, 0), list[Step]()
     for i, (kind, dt, ago, price, quantity, maker, own, jitter, _) in enumerate(rows):
         if kind == "gap":
             steps.append("gap")
         elif "tick" in kind:
-            steps.append(Tick(now + (dt if kind == "tick" else ago) * unit + jitter * unit // 2))
+            steps.append(
+                Tick(now + (dt if kind == "tick" else ago) * SECOND + jitter * SECOND // 2)
+            )
         else:
-            now = max(now, now + dt * unit)
-            at = now + (ago * unit if kind == "late" else 0)
+            now = max(now, now + dt * SECOND)
+            at = now + (ago * SECOND if kind == "late" else 0)
             scales = own if own != (0, 0) else scales
             exact = Decimal(price).scaleb(-scales[0]), Decimal(quantity).scaleb(-scales[1])
             steps.append(Trade(i, at + jitter, *exact, maker, scales))
@@ -294,8 +300,10 @@ plans = st.builds(
 
 @settings(max_examples=250, deadline=None)
 @given(plans, st.lists(draws, max_size=40))
-def test_any_stream_however_cut_or_resumed_gives_the_klines_of_the_oracle(plan, rows):
-    steps = steps_of(rows, SECOND)
+def test_any_stream_however_cut_or_resumed_gives_the_klines_of_the_oracle(
+    plan: Plan, rows: list[tuple[Any, ...]]
+) -> None:
+    steps = steps_of(rows)
     oracle, build = Oracle(plan), made(plan)
     found: list[Kline | Late] = []
     pending: list[Step] = []

@@ -18,20 +18,24 @@ def one(trade_id: int, price: int, quantity: int, maker: bool) -> Fold:
 
 
 @st.composite
-def parts(draw) -> list[Fold]:
+def parts(draw: st.DrawFn) -> list[Fold]:
     """Return folds that share no trade, some empty, in any order."""
     ids = count(draw(st.integers(0, 2**40)))
     big = st.integers(1, 10**18)
     sizes = draw(st.lists(st.integers(0, 4), max_size=6))
     folds = [
-        reduce(merge, [one(next(ids), draw(big), draw(big), draw(st.booleans()))] * bool(n), EMPTY)
+        reduce(
+            merge,
+            [one(next(ids), draw(big), draw(big), draw(st.booleans())) for _ in range(n)],
+            EMPTY,
+        )
         for n in sizes
     ]
     return draw(st.permutations(folds))
 
 
 @given(parts())
-def test_a_sum_does_not_depend_on_order_or_grouping(folds):
+def test_a_sum_does_not_depend_on_order_or_grouping(folds: list[Fold]) -> None:
     left = reduce(merge, folds, EMPTY)
     right = reduce(lambda done, fold: merge(fold, done), reversed(folds), EMPTY)
     middle = len(folds) // 2
@@ -41,14 +45,14 @@ def test_a_sum_does_not_depend_on_order_or_grouping(folds):
 
 
 @given(parts(), st.integers(0, 9), st.integers(0, 9))
-def test_finer_units_commute_with_the_sum(folds, price, quantity):
+def test_finer_units_commute_with_the_sum(folds: list[Fold], price: int, quantity: int) -> None:
     factors = 10**price, 10**quantity
     total = reduce(merge, folds, EMPTY)
     finer = [rescaled(fold, *factors) for fold in folds]
     assert reduce(merge, finer, EMPTY) == rescaled(total, *factors)
 
 
-def test_a_late_part_becomes_the_close_and_an_early_one_the_open():
+def test_a_late_part_becomes_the_close_and_an_early_one_the_open() -> None:
     middle, late, early = one(5, 50, 1, True), one(9, 90, 1, True), one(1, 10, 1, True)
     total = merge(merge(middle, late), early)
     assert (total.open, total.close, total.first_id, total.last_id) == (10, 90, 1, 9)
@@ -62,7 +66,7 @@ def kline(open_us: int, price: int, trades: int, volume: int, ids: tuple[int, in
     )  # fmt: skip
 
 
-def test_klines_without_ids_merge_by_time():
+def test_klines_without_ids_merge_by_time() -> None:
     early = fold_of(kline(0, 10, 0, 5, (-1, -1)))
     late = fold_of(kline(60_000_000, 20, 7, 5, (-1, -1)))
     total = merge(late, early)
@@ -70,5 +74,5 @@ def test_klines_without_ids_merge_by_time():
     assert merge(one(3, 30, 1, True), total).close == 30
 
 
-def test_a_flat_kline_adds_nothing():
+def test_a_flat_kline_adds_nothing() -> None:
     assert fold_of(kline(0, 10, 0, 0, (-1, -1))) == EMPTY
