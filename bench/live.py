@@ -12,12 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import orjson
-import redis
 
 from bench.rows import Row
 from connectors.recording.reader import read_frames
 from connectors.redis.embedded import ensure, stop
 from connectors.redis.keys import stream_key
+from connectors.redis.reader import Reader
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _RATE = 5_000
@@ -77,20 +77,16 @@ def live(*, rate: int = _RATE, seconds: float = 12.0) -> list[Row]:
 
 def _watch(url: str, seconds: float) -> _Seen:
     """Return when each trade could first be read from Redis, in wall microseconds."""
-    client = redis.Redis.from_url(url)
-    last: dict[bytes | str, str] = {stream_key(f"binance:{s}", "trade"): "0" for s in SYMBOLS}
+    reader = Reader(url)
     seen: _Seen = {}
+    pages = reader.follow({stream_key(f"binance:{s}", "trade"): "0-0" for s in SYMBOLS})
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        answer = client.xread(last, count=5000, block=200)
+        entries = next(pages)
         now = time.time_ns() // 1000
-        for stream, entries in answer.items() if isinstance(answer, dict) else answer:
-            name = stream.decode() if isinstance(stream, bytes) else stream
-            rows = entries[0] if isinstance(answer, dict) else entries
-            for entry_id, fields in rows:
-                seen[name, int(fields[b"id"])] = now
-                last[name] = entry_id.decode()
-    client.close()
+        for entry in entries:
+            seen[entry.stream.key, int(entry.fields["id"])] = now
+    reader.close()
     return seen
 
 
@@ -100,7 +96,7 @@ def _received(recordings: Path) -> _Seen:
     for frame in read_frames(recordings):
         if frame.kind == "frame" and '"e":"trade"' in frame.payload:
             data = orjson.loads(frame.payload)["data"]
-            came[stream_key(f"binance:{data['s']}", "trade"), data["t"]] = frame.received_us
+            came[f"binance:{data['s']}", data["t"]] = frame.received_us
     return came
 
 

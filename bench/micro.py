@@ -73,13 +73,20 @@ def indicators() -> list[Row]:
         ("MACD(12, 26, 9)", lambda: Macd(12, 26, 9), lambda: peer.MACD(12, 26, 9), 1.0),
         ("Bollinger(20)", lambda: Bollinger(20), lambda: peer.BB(20, 2.0), 1.5),
     ]
-    rows = []
-    for name, ours, theirs, budget in pairs:
-        own = cpu(lambda ours=ours: _drive(ours(), "update", closes)) / _UPDATES
-        other = cpu(lambda theirs=theirs: _drive(theirs(), "add", closes), repeats=2) / _UPDATES
-        against = f"talipp {other * 1e6:.2f} us: {other / own:.1f} times faster"
-        rows.append(Row(f"{name} update", own * 1e6, "us", budget, at_most=True, against=against))
-    return rows
+    return [_against(name, ours, theirs, closes, budget) for name, ours, theirs, budget in pairs]
+
+
+def _against(
+    name: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    closes: list[float],
+    budget: float,
+) -> Row:
+    own = cpu(lambda: _drive(ours(), "update", closes)) / len(closes)
+    other = cpu(lambda: _drive(theirs(), "add", closes), repeats=2) / len(closes)
+    against = f"talipp {other * 1e6:.2f} us: {other / own:.1f} times faster"
+    return Row(f"{name} update", own * 1e6, "us", budget, at_most=True, against=against)
 
 
 def _drive(indicator: object, method: str, values: list[float]) -> None:
