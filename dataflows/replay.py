@@ -57,7 +57,7 @@ def inputs_of(
     """
     inputs: dict[str, object] = {}
     if found.archives:
-        inputs["archives"] = ArchiveSource(found.archives, speed=speed)
+        inputs["archive-files"] = ArchiveSource(found.archives, speed=speed)
     if found.lakes:
         inputs |= _lakes(found.lakes, symbol, speed)
     if found.recordings:
@@ -104,7 +104,7 @@ def _is_beside(path: Path) -> bool:
 def _lakes(paths: Sequence[Path], symbol: str | None, speed: float | None) -> dict[str, object]:
     symbols = None if symbol is None else {symbol.upper()}
     return {
-        "lake" if n == 0 else f"lake-{n}": LakeSource(path, symbols=symbols, speed=speed)
+        "lake-files" if n == 0 else f"lake-files-{n}": LakeSource(path, symbols=symbols, speed=speed)
         for n, path in enumerate(paths)
     }
 

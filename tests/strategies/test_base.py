@@ -36,8 +36,8 @@ def test_the_name_is_the_class_name_in_snake_case_unless_given() -> None:
         "OnEMA": "on_ema",
     }
     for cls, name in named.items():
-        assert type(cls, (Counts,), {}).name == name
-    assert type("Any", (Counts,), {"name": "chosen"}).name == "chosen"
+        assert vars(type(cls, (Counts,), {}))["name"] == name
+    assert vars(type("Other", (Counts,), {"name": "chosen"}))["name"] == "chosen"
 
 
 def test_without_indicators_it_is_called_from_the_first_kline(klines: MakeKlines) -> None:
@@ -126,8 +126,9 @@ class GivesText(Counts):
     [
         (
             Forgets,
-            'sets `last` after setup, which a restart would lose\nhint: declare it in the class: state = ("seen", "last",)',
-        ),  # noqa: E501 - one text
+            "sets `last` after setup, which a restart would lose\n"
+            'hint: declare it in the class: state = ("seen", "last",)',
+        ),
         (KeepsAList, "keeps `seen` as a `list`"),
         (GivesText, "on_kline gave a `str`\nhint: give what long, short and flat return"),
     ],

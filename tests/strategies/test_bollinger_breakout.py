@@ -47,9 +47,9 @@ def test_signals_are_where_the_close_leaves_talibs_bands(
     # A close that lies on a band to rounding is decided by the last bit: none here.
     assert np.nanmin(np.abs(prices - upper) / prices) > 1e-12
     sides = [
-        "long" if p > u else "short" if p < l else "flat"
-        for p, u, l in zip(prices, upper, lower, strict=True)
-    ]  # noqa: E501, E741
+        "long" if close > high else "short" if close < low else "flat"
+        for close, high, low in zip(prices, upper, lower, strict=True)
+    ]
     expected = [(i, sides[i]) for i in range(20, len(sides)) if sides[i] != sides[i - 1]]
     assert said(BollingerBreakout({"short": True}), klines(closes)) == expected
     assert len(expected) > 200

@@ -180,7 +180,8 @@ def test_a_late_trade_in_an_unknown_window_makes_a_kline_that_is_not_complete() 
     assert shown(out, "interval", "open_us", "revision", "complete") == [
         ("1m", 600 * S, 0, False), ("5m", 600 * S, 0, False),
     ]  # fmt: skip
-    # Now windows 1, 10 and 20 are kept: the oldest of them is forgotten first.
+    # Now windows 1, 10 and 20 are kept, and the oldest of them is forgotten first.
+    assert isinstance(build.on_trades(batch((12, 5, 1, 1)))[0], Late)
     build.on_trades(batch((12, 1330, 20, 1)))
     assert isinstance(build.on_trades(batch((13, 70, 1, 1)))[0], Late)
     assert minutes(build.on_trades(batch((14, 620, 1, 1))), "revision") == [(10, 1), (10, 1)]
@@ -266,6 +267,16 @@ def test_scales_grow_without_changing_a_number() -> None:
     ]  # fmt: skip
     assert [last.text(m) for m in PRICES] == ["1.6", "2", "1.6", "2"]
     assert last.exact("quote_volume") == Decimal("1.6") * 3 + Decimal("1.725") * Decimal("2.5") + 2
+
+
+def test_scales_that_grew_leave_no_trace() -> None:
+    grew, fine = made("1m", "5m"), made("1m", "5m")
+    coarse = batch((1, 0, 15, 2), (2, 61, 16, 3), (3, 10, 14, 1), scales=(1, 0))
+    grew.on_trades(coarse)
+    fine.on_trades(coarse.rescaled(3, 1))
+    for build in (grew, fine):
+        build.on_trades(batch((4, 62, 1725, 25), scales=(3, 1)))
+    assert grew.snapshot() == fine.snapshot()
 
 
 def test_sums_beyond_64_bits_are_exact() -> None:
