@@ -4,6 +4,7 @@ Keyed by instrument. Forming klines are conflated: at most one set per `forming_
 none in a replay; what is final never depends on them.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -20,6 +21,8 @@ from core.market.kline import Kline, Status
 from core.market.position import Positions
 from core.market.trades import Trades
 from telemetry import metrics
+
+LOG = logging.getLogger("cryptotools.klines")
 
 Out: TypeAlias = Kline | Late | KlineMismatch
 State: TypeAlias = tuple[object, ...] | None
@@ -41,7 +44,7 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
 
     def __init__(self, state: State, *, plan: KlinePlan) -> None:
         self._plan = plan
-        self._builder = None if state is None else KlineBuilder.restore(state)
+        self._builder = None if state is None else self._restored(state)
         self._audit = KlineAudit()
         self._audit_positions = Positions()
         self._forming_positions = Positions()
@@ -52,7 +55,7 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         """Take a batch of items."""
         out: list[Out] = []
         for item in values:
-            if isinstance(item, Trades):
+            if isinstance(item, Trades) and len(item):
                 out += self._final(self._builder_of(item.key).on_trades(item))
                 self._watermark_us = max(self._watermark_us, int(item.time_us[-1]))
             elif isinstance(item, Tick):
@@ -69,6 +72,14 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
     def snapshot(self) -> State:
         """Return the state as plain values."""
         return None if self._builder is None else self._builder.snapshot()
+
+    def _restored(self, state: tuple[object, ...]) -> KlineBuilder | None:
+        found = KlineBuilder.restore(state)
+        if (found.base, set(found.intervals)) == (self._plan.base, set(self._plan.intervals)):
+            return found
+        # Other intervals were set since: their windows begin anew, and say so (`complete`).
+        LOG.warning("%s: the intervals have changed, klines begin anew", found.key)
+        return None
 
     def _builder_of(self, key: str) -> KlineBuilder:
         if self._builder is None:

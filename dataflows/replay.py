@@ -1,7 +1,7 @@
 """Files → the same flow: recordings, captures, lake folders, Binance's archives."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from connectors.recording.source import Reader, ReplaySource
 from core.exchange.plan import Plan
 from core.market.errors import FileError
 from core.market.events import Frame, Quarantined
+from core.market.intervals import interval
 from core.market.symbols import MARKETS
+from dataflows.klines import KlinePlan
 from dataflows.main import Inputs
 from telemetry.progress import PROGRESS
 
@@ -69,6 +71,26 @@ def inputs_of(
     return inputs  # type: ignore[return-value]  # each source gives (key, item) of its own kinds
 
 
+def plan_of(found: Found, plan: KlinePlan) -> KlinePlan:
+    """Return a plan that fits: klines of a file are folded from their own interval on.
+
+    Raises:
+        FileError: Files of klines of different intervals.
+
+    """
+    read = {file.interval.name: file for file in found.archives if file.interval is not None}
+    if not read:
+        return plan
+    if len(read) > 1:
+        why = f"klines of {' and '.join(sorted(read))}: replay one interval at a time"
+        raise FileError(next(iter(read.values())).path, why)
+    base = interval(next(iter(read)))
+    if not base.length_us:
+        raise FileError(next(iter(read.values())).path, "klines of a month cannot be folded")
+    higher = tuple(i for i in plan.intervals if i != base and i.holds(base))
+    return replace(plan, base=base, intervals=(base, *higher))
+
+
 def _look_at(path: Path, found: Found, symbol: str | None, market: str | None) -> None:
     if not path.exists():
         raise FileError(path, "no such file or folder")
@@ -104,7 +126,9 @@ def _is_beside(path: Path) -> bool:
 def _lakes(paths: Sequence[Path], symbol: str | None, speed: float | None) -> dict[str, object]:
     symbols = None if symbol is None else {symbol.upper()}
     return {
-        "lake-files" if n == 0 else f"lake-files-{n}": LakeSource(path, symbols=symbols, speed=speed)
+        "lake-files" if n == 0 else f"lake-files-{n}": LakeSource(
+            path, symbols=symbols, speed=speed
+        )
         for n, path in enumerate(paths)
     }
 

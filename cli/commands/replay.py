@@ -15,7 +15,7 @@ from connectors.shutdown import stop_on_signals
 from dataflows import engine
 from dataflows.main import Work, build
 from dataflows.outputs import NO_REDIS, Outputs, chosen
-from dataflows.replay import inputs_of, look
+from dataflows.replay import inputs_of, look, plan_of
 from dataflows.setup import kline_plan, prepare
 from dataflows.summary import summarize
 from strategies.registry import check
@@ -83,11 +83,10 @@ def register(app: typer.Typer) -> None:
         """Run files through the same flow as live data and say what came of it."""
         settings = _settings(config, set_, lake, redis)
         specs = specs_of(strategy, settings)
-        inputs = inputs_of(
-            look(paths, symbol=symbol, market=market), symbol=symbol, market=market, speed=speed
-        )
+        found = look(paths, symbol=symbol, market=market)
+        inputs = inputs_of(found, symbol=symbol, market=market, speed=speed)
         outputs = chosen(settings, lake=lake is not None, redis=redis != NO_REDIS)
-        work = Work(kline_plan(settings, live=speed is not None), specs)
+        work = Work(plan_of(found, kline_plan(settings, live=speed is not None)), specs)
         stop_on_signals()
         began = time.monotonic()
         with bar(show=not json):

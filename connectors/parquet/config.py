@@ -30,7 +30,7 @@ class LakeConfig(BaseModel):
             le=_DAY_SECONDS,
             description="The same for klines, signals and events; 86400 gives fewer files.",
         ),
-    ] = 3600
+    ] = 21_600
     compression_level: Annotated[int, Field(ge=1, le=22, description="Of zstd.")] = 3
     partitions: Annotated[
         int, Field(ge=1, le=64, description="Writers side by side; fixed for a deployment.")

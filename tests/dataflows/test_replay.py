@@ -17,7 +17,7 @@ from dataflows import engine
 from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
 from dataflows.outputs import Outputs
-from dataflows.replay import inputs_of, look
+from dataflows.replay import inputs_of, look, plan_of
 from strategies.spec import InstanceSpec
 
 DAY_MS = 1_738_281_600_000  # 2025-01-31
@@ -162,3 +162,27 @@ def test_what_cannot_be_replayed_is_refused_in_words(tmp_path: Path) -> None:
         look([empty])
     with pytest.raises(FileError, match="nothing to replay"):
         inputs_of(look([]))
+
+
+def test_klines_of_a_file_are_folded_from_their_own_interval_on(tmp_path: Path) -> None:
+    hours = [
+        f"{DAY_MS + n * 3_600_000},1,2,0.5,1.5,10,{DAY_MS + (n + 1) * 3_600_000 - 1},15,3,4,6,0"
+        for n in range(24)
+    ]
+    path = tmp_path / "BTCUSDT-1h-2025-01-31.csv"
+    path.write_text("\n".join(hours))
+    found = look([path])
+    wanted = KlinePlan(interval("1m"), tuple(interval(name) for name in ("1m", "4h", "1d")))
+    plan = plan_of(found, wanted)
+    assert (plan.base.name, [i.name for i in plan.intervals]) == ("1h", ["1h", "4h", "1d"])
+    outputs = Outputs({"lake": LakeSink(LakeConfig(path=tmp_path / "lake"))})
+    engine.run(build(inputs_of(found), Work(plan, SPECS), outputs))
+    names = [k["interval"] for k in rows(tmp_path / "lake", "klines")]
+    assert (names.count("1h"), names.count("4h"), names.count("1d")) == (24, 6, 1)
+
+
+def test_klines_of_two_intervals_at_once_are_refused(tmp_path: Path) -> None:
+    for name in ("BTCUSDT-1h-2025-01-31.csv", "BTCUSDT-1m-2025-01-31.csv"):
+        (tmp_path / name).write_text("1,1,1,1,1,1,1,1,1,1,1,0\n")
+    with pytest.raises(FileError, match="one interval at a time"):
+        plan_of(look([tmp_path]), KlinePlan(interval("1m"), (interval("1m"),)))
