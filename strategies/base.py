@@ -21,7 +21,6 @@ from core.market.kline import Kline
 from core.market.signal import Side, Signal
 from strategies.params import StrategyParams as StrategyParams
 from strategies.params import checked
-from strategies.spec import InstanceSpec as InstanceSpec
 
 Plain: TypeAlias = bool | int | float | str | None
 """What a strategy may keep: values that a snapshot can hold whatever becomes of the code."""

@@ -62,13 +62,14 @@ def register(app: typer.Typer) -> None:
         for name in names:
             if name not in _SUITES:
                 raise ConfigError("suite", f"there is no `{name}`", hint=f"of {' '.join(_SUITES)}")
-        found = {"machine": machine(), "rows": []}
+        facts = machine()
         rows = []
         for name in names:
             ERR.print(f"[dim]measuring {name} …[/]")
             module, function = _SUITES[name]
             rows += getattr(import_module(module), function)()
-        found["rows"] = [{**asdict(row), "verdict": row.verdict} for row in rows]
+        results = [{**asdict(row), "verdict": row.verdict} for row in rows]
+        found = {"machine": facts, "rows": results}
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
@@ -82,4 +83,4 @@ def register(app: typer.Typer) -> None:
         ]  # fmt: skip
         OUT.print(table("what", "measured", "", "budget", "", "in the same run", rows=cells,
                         right=(1, 3)))  # fmt: skip
-        OUT.print(f"[dim]{', '.join(f'{k} {v}' for k, v in found['machine'].items())}[/]")
+        OUT.print(f"[dim]{', '.join(f'{k} {v}' for k, v in facts.items())}[/]")

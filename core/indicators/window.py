@@ -10,7 +10,10 @@ prices, two or three times at the start), and only then an update touches all n.
 """
 
 from collections import deque
-from math import inf
+from math import nan
+
+_FAST_SHIFTS = 600
+"""Up to here a number below 1e100 times ``2**shift`` is a float64."""
 
 
 class Window:
@@ -35,7 +38,7 @@ class Window:
     def push(self, x: float) -> float:
         """Take the next number, which must be finite; return the mean, correctly rounded."""
         scaled = x * self._scale
-        # The product of a float and a power of two is exact while it does not overflow.
+        # The product of a float and a power of two is exact, as it does not overflow.
         new = int(scaled) if scaled.is_integer() else self._exact(x)
         # Only now, because a finer number has these rescaled.
         units = self._units
@@ -66,8 +69,8 @@ class Window:
 
     def _set_shift(self, shift: int) -> None:
         self._shift = shift
-        # Infinity sends every number through `_exact`: right, but slower.
-        self._scale = 2.0**shift if shift < 1024 else inf
+        # Beyond, the product could overflow; NaN sends every number through `_exact` instead.
+        self._scale = 2.0**shift if shift <= _FAST_SHIFTS else nan
         self._unit = self.size << shift
 
 

@@ -263,6 +263,43 @@ def test_an_instance_of_another_version_warms_up_from_the_kept_klines_and_says_s
     assert begun + run(new, given_klines[2000:]) == expected
 
 
+class Grown(Crosses):
+    """Changed by somebody who forgot to raise the version."""
+
+    name = "crosses"
+
+    def setup(self, params: StrategyParams) -> None:
+        self.fast, self.slow = self.use(Ema(5)), self.use(Sma(12))
+        self.above = None
+
+
+def test_an_instance_that_can_be_resumed_only_in_part_begins_anew(
+    klines: MakeKlines, walk: list[float]
+) -> None:
+    old = host(spec("crosses"))
+    run(old, klines(walk[:500]))
+    new = host(spec("crosses"), registry=Registry([Grown]))
+    new.restore(old.snapshot())
+    assert new.warmed == ("crosses",)
+    fresh = Grown()
+    for kline in new.kept("1m"):
+        fresh.feed(kline)
+    assert fresh.snapshot() in _tuples(new.snapshot())
+
+
+def _tuples(value: object) -> list[object]:
+    return [value, *(y for x in value for y in _tuples(x))] if isinstance(value, tuple) else []
+
+
+def test_positions_rise_on_over_a_restart(klines: MakeKlines) -> None:
+    specs = (spec("always"), spec("always", instance="fives", interval="5m"))
+    before, after = host(*specs), host(*specs)
+    (first,) = run(before, klines([1.0], first=4))
+    after.restore(before.snapshot())
+    (second,) = run(after, klines([1.0], name="5m"))
+    assert second.seq == first.seq + 1
+
+
 @pytest.mark.parametrize("strategy", [s.name for s in BUILT_IN])
 def test_an_added_instance_says_what_it_would_had_it_run_from_the_start(
     strategy: str, klines: MakeKlines, walk: list[float]
