@@ -53,7 +53,7 @@ class _Wanted:
     intervals: set[str]
 
     def streams(self, reader: Reader) -> list[str]:
-        return reader.streams({self.kind}, symbols=self.symbols, intervals=self.intervals)
+        return reader.discover({self.kind}, symbols=self.symbols, intervals=self.intervals)
 
 
 def _follow(reader: Reader, wanted: _Wanted, since: dict[str, str], *, json: bool) -> None:

@@ -1,7 +1,13 @@
-"""Records as rows of streams: which stream, which id, which fields."""
+"""Records as rows of streams, and entries of streams as records of text.
 
+Which stream, which number, which time, which fields: everything a row is made of is text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from connectors.redis.keys import StreamName, parse_key
 from core.market.events import Event, Quarantined
 from core.market.kline import Kline, Status
 from core.market.records import (
@@ -22,32 +28,83 @@ Row: TypeAlias = tuple[str, str, list[str]]
 
 
 class Target(NamedTuple):
-    """Where a row goes."""
+    """The stream of an instrument that a row goes to."""
 
     kind: str
     interval: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a stream."""
+
+    stream: StreamName
+    id: str
+    fields: Fields
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """(milliseconds, number): what entries of several streams are sorted by."""
+        ms, _, seq = self.id.partition("-")
+        return int(ms), int(seq)
+
+    def as_dict(self) -> dict[str, str | Fields]:
+        """Return ``key stream interval entry fields``, for JSON."""
+        return {
+            "key": self.stream.key,
+            "stream": self.stream.kind,
+            "interval": self.stream.interval,
+            "entry": self.id,
+            "fields": self.fields,
+        }
+
+
 def rows_of(record: Record) -> tuple[Target, list[Row]]:
-    """Return a record's stream and its rows."""
+    """Return a record's stream and its rows.
+
+    >>> from core.market.events import Gap
+    >>> rows_of(Gap("binance:BTCUSDT", 1_500_000, 7, 3, 4, "gone"))[1][0][:2]
+    ('7', '1500')
+    """
     if isinstance(record, Trades):
-        fields = trade_fields(record)
-        return Target("trade"), [(f["id"], f["time_us"][:-3] or "0", flat(f)) for f in fields]
+        return Target("trade"), _trade_rows(record)
     if isinstance(record, Kline):
-        kind = "kline" if record.status is Status.FINAL else "forming"
-        row = _row(record.seq, record.close_us, kline_fields(record))
-        return Target(kind, record.interval.name), [row]
+        return _kline_row(record)
     if isinstance(record, Signal):
         return Target("signal"), [_row(record.seq, record.close_us, signal_fields(record))]
+    # What came from outside may hold halves of characters, which no UTF-8 can say.
     if isinstance(record, Quarantined):
-        return Target("quarantine"), [_row(record.seq, record.time_us, quarantine_fields(record))]
-    return Target("event"), [_row(record.seq, record.time_us, event_fields(record))]
+        fields = _whole(quarantine_fields(record))
+        return Target("quarantine"), [_row(record.seq, record.time_us, fields)]
+    return Target("event"), [_row(record.seq, record.time_us, _whole(event_fields(record)))]
 
 
-def flat(fields: Fields) -> list[str]:
-    """Return fields as one list, as XADD takes them."""
-    return [text for pair in fields.items() for text in pair]
+def entry_of(name: str, entry_id: str, fields: Mapping[str, str]) -> Entry:
+    """Return an entry as the client read it; a stream that is not ours has only a key."""
+    return Entry(parse_key(name) or StreamName(name, ""), entry_id, dict(fields))
+
+
+def _trade_rows(trades: Trades) -> list[Row]:
+    times = (trades.time_us // 1000).clip(0).tolist()
+    fields = trade_fields(trades)
+    return [(f["id"], str(ms), _flat(f)) for f, ms in zip(fields, times, strict=True)]
+
+
+def _kline_row(kline: Kline) -> tuple[Target, list[Row]]:
+    fields, name = kline_fields(kline), kline.interval.name
+    if kline.status is Status.FINAL:
+        return Target("kline", name), [_row(kline.seq, kline.close_us, fields)]
+    # A forming kline closes in the future; ids are times that have been.
+    return Target("forming", name), [_row(kline.seq, kline.open_us, fields)]
 
 
 def _row(seq: int, time_us: int, fields: Fields) -> Row:
-    return str(seq), str(time_us // 1000), flat(fields)
+    return str(seq), str(max(0, time_us // 1000)), _flat(fields)
+
+
+def _flat(fields: Fields) -> list[str]:
+    return [text for pair in fields.items() for text in pair]
+
+
+def _whole(fields: Fields) -> Fields:
+    return {name: text.encode("utf-8", "replace").decode() for name, text in fields.items()}

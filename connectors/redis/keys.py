@@ -7,13 +7,20 @@ that one call may write them all at once.
 import re
 from dataclasses import dataclass
 
-_STREAM = re.compile(r"md:\{(?P<key>[^{}]+)\}:(?P<kind>[a-z]+)(?::(?P<rest>.+))?")
+_STREAM = re.compile(
+    r"md:\{(?P<key>[^{}]+)\}:"
+    r"(?:(?P<kind>trade|signal|event|quarantine)|kline:(?P<interval>[^:]+)(?P<forming>:forming)?)"
+)
+
+REGISTRY = "md:~keys"
+"""A set of the names of all streams. It shares no slot with them: written beside the entries, so
+that readers need not scan, and never relied on for them."""
 
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 
 KINDS = ("trade", "kline", "forming", "signal", "event", "quarantine")
-"""What `tail` can show."""
+"""The kinds of streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +59,7 @@ def parse_key(name: str) -> StreamName | None:
     match = _STREAM.fullmatch(name)
     if match is None:
         return None
-    kind, rest = match["kind"], match["rest"] or ""
-    if kind == "kline":
-        interval, _, forming = rest.partition(":")
-        return StreamName(match["key"], "forming" if forming else "kline", interval)
-    return StreamName(match["key"], kind) if kind in KINDS and not rest else None
+    if match["kind"]:
+        return StreamName(match["key"], match["kind"])
+    kind = "forming" if match["forming"] else "kline"
+    return StreamName(match["key"], kind, match["interval"])

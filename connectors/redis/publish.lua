@@ -1,13 +1,19 @@
-#!lua name=cryptotools_1
+#!lua name=cryptotools_2
 -- Publishes rows to the streams of one instrument, each row once, in order, or not at all.
 --
--- ct_open_1: KEYS = meta hash. Takes over: returns a new generation; older ones are fenced off.
--- ct_pub_1:  KEYS = meta hash, stream...; ARGV = generation, then per stream: keep, rows as JSON.
---            A row is [seq, ms, [name, value, ...]]; all are strings, because JSON numbers would
---            become doubles. Returns added, already there, refused by their id: three counts per stream.
+-- ct_open_2: KEYS = meta hash. Takes over: returns a new generation; older ones are fenced off.
+-- ct_pub_2:  KEYS = meta hash, stream...; ARGV = generation, then per stream: entries to keep,
+--            milliseconds to keep ('' = for ever), rows as JSON.
+--            A row is [seq, ms, [name, value, ...]]; seq, ms and values are strings, because JSON
+--            numbers would become doubles (true, false and null become 1, 0 and '').
+--            Returns three counts per stream: added, already there, refused by their id.
 --
--- Scripts are not rolled back on an error, so all input is decoded before the first write, and the
+-- Scripts are not rolled back on an error, so all input is checked before the first write, and the
 -- high-water mark is moved up to the last row that went in.
+-- The number in the names rises with every change of this file: old and new writers may meet.
+
+local MAX_ID = '18446744073709551615'
+local MAX_AHEAD_MS = 60000
 
 -- Unsigned decimals as strings, exact at 64 bits.
 local function greater(a, b)
@@ -15,60 +21,127 @@ local function greater(a, b)
   return a > b
 end
 
-local function open(keys, args)
-  return redis.call('HINCRBY', keys[1], 'generation', 1)
+local function is_id(text)
+  if type(text) ~= 'string' or not string.find(text, '^%d+$') then return false end
+  if #text > 1 and string.sub(text, 1, 1) == '0' then return false end
+  return not greater(text, MAX_ID)
 end
 
-local function append(meta, stream, keep, rows)
+local function is_text(value)
+  return type(value) == 'string'
+end
+
+local function as_text(value)
+  if type(value) == 'boolean' then return value and '1' or '0' end
+  if value == cjson.null then return '' end
+  return value
+end
+
+-- Returns what is wrong with a row, or nothing; makes all its values texts.
+local function fault(row)
+  if type(row) ~= 'table' then return 'is no list' end
+  if not is_id(row[1]) then return 'has no decimal seq' end
+  if not is_id(row[2]) then return 'has no decimal ms' end
+  local fields = row[3]
+  if type(fields) ~= 'table' or #fields == 0 or #fields % 2 == 1 then
+    return 'has no pairs of fields'
+  end
+  for n = 1, #fields do
+    if not is_text(fields[n]) then
+      fields[n] = as_text(fields[n])
+      if not is_text(fields[n]) then return 'has a value that is no text' end
+    end
+  end
+end
+
+local function decode(text, stream)
+  local rows = cjson.decode(text)
+  for n, row in ipairs(rows) do
+    local why = fault(row)
+    if why then
+      return nil, redis.error_reply('BADROW row ' .. n .. ' of ' .. stream .. ' ' .. why)
+    end
+  end
+  return rows
+end
+
+-- One time stamp far in the future would pin every later id, and a trim by time would drop all.
+local function newest_ms()
+  return string.format('%.0f', tonumber(redis.call('TIME')[1]) * 1000 + MAX_AHEAD_MS)
+end
+
+local function trim(stream, keep, retention, ms)
+  redis.call('XTRIM', stream, 'MAXLEN', '~', keep)
+  if retention == '' then return end
+  local oldest = tonumber(ms) - tonumber(retention)
+  if oldest > 0 then redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest)) end
+end
+
+local function append(meta, stream, rows, limit)
   local marks = redis.call('HMGET', meta, 'seq:' .. stream, 'ms:' .. stream)
-  local high, ms = marks[1] or '', marks[2] or '0'
+  -- From 1 on: the id 0-0 is reserved.
+  local high, ms = marks[1] or '', marks[2] or '1'
   local added, known, refused, failure = 0, 0, 0, nil
   for _, row in ipairs(rows) do
-    if high ~= '' and not greater(row[1], high) then
+    local seq, at = row[1], row[2]
+    if high ~= '' and not greater(seq, high) then
       known = known + 1
     else
       -- Event time may step back; ids may not.
-      if greater(row[2], ms) then ms = row[2] end
-      local done = redis.pcall('XADD', stream, ms .. '-' .. row[1], unpack(row[3]))
+      if greater(at, limit) then at = limit end
+      if greater(at, ms) then ms = at end
+      local done = redis.pcall('XADD', stream, ms .. '-' .. seq, unpack(row[3]))
       if type(done) == 'table' and done.err then
-        if string.find(done.err, 'equal or smaller', 1, true) then
-          refused = refused + 1
-        else
+        if not string.find(done.err, 'equal or smaller', 1, true) then
           failure = done
           break
         end
+        refused = refused + 1
       else
         added = added + 1
       end
-      high = row[1]
+      high = seq
     end
   end
   if added + refused > 0 then
     redis.call('HSET', meta, 'seq:' .. stream, high, 'ms:' .. stream, ms)
   end
-  if added > 0 then redis.call('XTRIM', stream, 'MAXLEN', '~', keep) end
-  return added, known, refused, failure
+  return { added, known, refused }, ms, failure
+end
+
+-- Returns an error if a later writer has taken over.
+local function enter(meta, generation)
+  local current = redis.call('HGET', meta, 'generation')
+  if current and greater(current, generation) then
+    return redis.error_reply('FENCED a writer of generation ' .. current .. ' has taken over')
+  end
+  -- A server that came back with older data: whoever takes over next must get a higher one.
+  if current ~= generation then redis.call('HSET', meta, 'generation', generation) end
 end
 
 local function publish(keys, args)
+  if not is_id(args[1]) then return redis.error_reply('BADROW no generation') end
   local batches = {}
   for n = 2, #keys do
-    batches[n] = cjson.decode(args[2 * n - 1])
-  end
-  local current = redis.call('HGET', keys[1], 'generation')
-  if current and greater(current, args[1]) then
-    return redis.error_reply('FENCED a writer of generation ' .. current .. ' has taken over')
-  end
-  local counts = {}
-  for n = 2, #keys do
-    local added, known, refused, failure = append(keys[1], keys[n], args[2 * n - 2], batches[n])
+    local rows, failure = decode(args[3 * n - 2], keys[n])
     if failure then return failure end
-    table.insert(counts, added)
-    table.insert(counts, known)
-    table.insert(counts, refused)
+    batches[n] = rows
   end
-  return counts
+  local fenced = enter(keys[1], args[1])
+  if fenced then return fenced end
+  local limit, replies = newest_ms(), {}
+  for n = 2, #keys do
+    local counts, ms, failure = append(keys[1], keys[n], batches[n], limit)
+    if failure then return failure end
+    if counts[1] > 0 then trim(keys[n], args[3 * n - 4], args[3 * n - 3], ms) end
+    for _, count in ipairs(counts) do table.insert(replies, count) end
+  end
+  return replies
 end
 
-redis.register_function('ct_open_1', open)
-redis.register_function('ct_pub_1', publish)
+local function open(keys, args)
+  return redis.call('HINCRBY', keys[1], 'generation', 1)
+end
+
+redis.register_function('ct_open_2', open)
+redis.register_function('ct_pub_2', publish)

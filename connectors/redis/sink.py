@@ -6,7 +6,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.redis.codec import Record
 from connectors.redis.config import RedisConfig
-from connectors.redis.writer import Snapshot, Writer
+from connectors.redis.outbox import Snapshot
+from connectors.redis.writer import Writer
 
 
 class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
@@ -16,10 +17,8 @@ class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
         self._writer = writer
 
     def write_batch(self, values: list[Record]) -> None:
-        """Publish records; blocks only while the backlog is full."""
-        for record in values:
-            self._writer.publish(record)
-        self._writer.flush()
+        """Publish records; blocks only while the outbox is full."""
+        self._writer.publish(values)
 
     def snapshot(self) -> Snapshot:
         """Return what Redis may not have."""

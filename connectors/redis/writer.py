@@ -1,55 +1,36 @@
 """Publishes records: each once, in order, through crashes of either side.
 
-    records ─► unsent ──one call per instrument──► Redis ─► held ──hold_seconds──► forgotten
-                 ▲                                             │
-                 └──────────── a new connection sends again ───┘   (the server drops what it has)
+    records ─► outbox ──one call per instrument──► Redis: drops what it has, fences, adds, trims
 
-The outbox (held and unsent) is the sink's snapshot. While Redis is away rows wait in it up to a
-bound; beyond that `publish` blocks, which is back-pressure for the whole flow.
+The outbox is the writer's snapshot. While Redis is away rows wait in it up to a bound; beyond that
+`publish` blocks, which is back-pressure for the whole flow.
 """
 
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Callable
-from importlib.resources import files
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import orjson
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from connectors.redis.codec import Record, Row, Target, rows_of
 from connectors.redis.config import RedisConfig
-from connectors.redis.keys import meta_key, stream_key
+from connectors.redis.failures import Verdict, judge, worst
+from connectors.redis.keys import REGISTRY, meta_key, stream_key
+from connectors.redis.link import Argument, Command, Link, durable_after, load_functions
+from connectors.redis.outbox import Item, Outbox, Snapshot
 from connectors.shutdown import STOP
 from core.exchange.backoff import Backoff, Dice
-from core.market.errors import ServiceError
+from core.market.errors import ConfigError, ServiceError
 from telemetry import metrics
 
 LOG = logging.getLogger("cryptotools.redis")
 
-Entry: TypeAlias = tuple[Target, Row]
-Snapshot: TypeAlias = list[tuple[str, str, str, str, str, list[str]]]
-"""Rows of the outbox: (key, kind, interval, seq, ms, fields)."""
-
-_CALL_ROWS = 500
-"""Rows per call: 500 keep a server busy for 2-4 ms."""
-_CLOSE_S = 10.0
-
-# redis-py strips the prefix of an error's text and tells by class; some are ConnectionErrors.
-_FATAL = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
-_AWAY = (
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.TryAgainError,
-)
-_FULL = ("NOREPLICAS", "MISCONF", "BUSY")
+_ROUND_ROWS = 5000
+"""Rows on their way at once: what a server with a slow disk takes well within the time-out."""
+_PAUSE_S = 0.02
 
 
 class Writer:
@@ -59,7 +40,7 @@ class Writer:
         config: With an address in `url`.
         clock: Monotonic seconds.
         dice: For the jitter of retries.
-        sleep: Waits while the backlog is full.
+        sleep: Waits while the outbox is full, and in `flush`.
 
     """
 
@@ -71,221 +52,204 @@ class Writer:
         dice: Dice | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._config = config
-        self._clock = clock
-        self._sleep = sleep
+        if config.url is None:
+            raise ConfigError("redis.url", "no address", hint="start an embedded server first")
+        self._config, self._clock, self._sleep = config, clock, sleep
         self._backoff = Backoff(dice or random.Random(), base=0.02, cap=2.0, stable=1.0)
-        self._client: redis.Redis | None = None
+        self._outbox = Outbox()
+        self._link: Link | None = None
+        self._hold = 0.0
+        # A generation is ours for as long as we live; connections come and go.
         self._generations: dict[str, str] = {}
-        self._unsent: dict[str, deque[Entry]] = {}
-        self._waiting = 0
-        self._held: deque[tuple[float, str, list[Entry]]] = deque()
+        # Streams that this connection has added to: what is dropped after that is no repetition.
+        self._added: set[str] = set()
+        self._warned: set[str] = set()
         self._again_at = 0.0
-        self._connected_at = 0.0
-        self._away = False
+        self._well_since = clock()
+        self._away = self._served = False
 
     @property
     def backlog(self) -> int:
         """Rows that Redis has not taken yet."""
-        return self._waiting
+        return self._outbox.unsent
 
-    def publish(self, record: Record) -> None:
-        """Add a record to the outbox; `flush` sends it."""
-        target, rows = rows_of(record)
-        waiting = self._unsent.setdefault(record.key, deque())
-        waiting.extend((target, row) for row in rows)
-        self._waiting += len(rows)
+    def publish(self, records: Iterable[Record]) -> None:
+        """Queue records and send what waits, if Redis is there.
 
-    def flush(self) -> None:
-        """Send what waits, if Redis is there; block only while the backlog is full.
+        Blocks only while the outbox is full.
 
         Raises:
             ServiceError: Another writer took over, or Redis refuses us for good.
 
         """
-        self._try()
-        while self._waiting > self._config.max_backlog and not STOP.is_set():
-            self._sleep(0.02)
-            self._try()
+        for record in records:
+            self._outbox.add(record.key, *rows_of(record))
+            if self._is_full():
+                self._make_room()
+        self._send_waiting()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until Redis has taken all rows, so long at most; return whether it has."""
+        until = self._clock() + seconds
+        self._send_waiting()
+        while self.backlog and self._clock() < until:
+            rest = until - self._clock()
+            self._sleep(max(0.001, min(self._again_at - self._clock(), rest)))
+            self._send_waiting()
+        return not self.backlog
 
     def snapshot(self) -> Snapshot:
         """Return the outbox: what Redis may not have, or may forget in a crash of its own."""
-        self._try()
-        self._forget()
-        held = [(key, entry) for _, key, entries in self._held for entry in entries]
-        unsent = [(key, entry) for key, entries in self._unsent.items() for entry in entries]
-        return [(key, *target, *row) for key, (target, row) in held + unsent]
+        self._send_waiting()
+        return self._outbox.snapshot()
 
     def restore(self, state: Snapshot) -> None:
         """Take over an outbox; all of it is sent again."""
-        for key, kind, interval, seq, ms, fields in state:
-            self._unsent.setdefault(key, deque()).append(
-                (Target(kind, interval), (seq, ms, fields))
-            )
-            self._waiting += 1
+        self._outbox.restore(state)
 
-    def close(self) -> None:
-        """Send what waits, for some seconds at most, and hang up."""
-        until = self._clock() + _CLOSE_S
-        while self._waiting and self._clock() < until:
-            self._again_at = 0.0
-            self._try()
-            if self._waiting:
-                self._sleep(0.05)
-        if self._waiting:
-            LOG.error("%d rows could not be published: Redis is away", self._waiting)
-        self._hang_up()
+    def close(self, seconds: float = 10.0) -> None:
+        """Send what waits, so long at most, and hang up."""
+        try:
+            if not self.flush(seconds):
+                LOG.error("%d rows could not be published: Redis is away", self.backlog)
+        finally:
+            self._hang_up()
 
-    # ---- sending ----
+    def _is_full(self) -> bool:
+        return len(self._outbox) > self._config.max_backlog
 
-    def _try(self) -> None:
-        if not self._waiting or self._clock() < self._again_at:
+    def _make_room(self) -> None:
+        self._send_waiting()
+        while self._is_full() and not STOP.is_set():
+            self._sleep(_PAUSE_S)
+            self._send_waiting()
+
+    # ---- the connection ----
+
+    def _send_waiting(self) -> None:
+        if self._clock() < self._again_at:
             return
         try:
-            client = self._connect()
-            while self._waiting:
-                self._send(client)
+            while self._outbox.unsent:
+                self._send(self._linked())
+            self._prove_held()
         except (redis.RedisError, OSError) as error:
             self._failed(error)
             return
         if self._away:
-            LOG.warning("redis is back; the backlog is published")
-            self._away = False
+            LOG.warning("redis takes rows again; the backlog is published")
+            self._away, self._well_since = False, self._clock()
+
+    def _linked(self) -> Link:
+        if self._link is None:
+            link = Link(self._config)
+            try:
+                load_functions(link)
+                hold = self._config.hold_seconds
+                self._hold = durable_after(link) if hold is None else hold
+            except BaseException:
+                link.close()
+                raise
+            self._link = link
+            self._added.clear()
+            self._outbox.resend()
+        return self._link
+
+    def _prove_held(self) -> None:
+        # A row is safe if the connection that took it still lives so much later: the server has
+        # not been restarted since. Any answer proves it; this asks if there was nothing to send.
+        oldest = self._outbox.oldest_held
+        if oldest is None or oldest + self._hold > self._clock():
+            return
+        asked_at = self._clock()
+        self._linked().ask("PING")
+        self._outbox.forget(asked_at - self._hold)
+
+    def _hang_up(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
 
     def _failed(self, error: Exception) -> None:
-        told = str(error)
-        if isinstance(error, _FATAL):
+        verdict, told = judge(error), str(error)
+        if verdict is Verdict.FENCED:
+            hint = "another flow publishes the same symbols; stop one of them"
+            raise ServiceError("redis", told, hint=hint) from None
+        if verdict is Verdict.BROKEN:
+            raise ServiceError("redis", told) from error
+        if verdict is Verdict.REFUSED and not self._served:
             hint = "check the user, the password and the ACL of REDIS_URL"
             raise ServiceError("redis", told, hint=hint) from None
-        if told.startswith("FENCED"):
-            hint = "another flow publishes the same symbols"
-            raise ServiceError("redis", told, hint=hint) from None
-        if isinstance(error, (*_AWAY, OSError)) or "unction not found" in told:
+        if verdict is not Verdict.WAIT:
             self._hang_up()
-        elif not isinstance(error, redis.exceptions.OutOfMemoryError) and not told.startswith(
-            _FULL
-        ):
-            raise ServiceError("redis", told) from error
-        self._later(error)
-
-    def _later(self, error: Exception) -> None:
-        lived = self._clock() - self._connected_at if self._connected_at else 0.0
+        lived = 0.0 if self._away else self._clock() - self._well_since
         self._again_at = self._clock() + self._backoff.lost(lived=lived)
         if not self._away:
-            LOG.warning("redis is away (%s); rows wait", error)
+            LOG.warning("redis takes no rows, they wait: %s", told)
         self._away = True
 
-    def _connect(self) -> redis.Redis:
-        if self._client is None:
-            timeout = self._config.timeout
-            # One connection of our own and no hidden retries: a new one means that the server may
-            # have forgotten its newest rows, so the outbox is sent again.
-            client = redis.Redis.from_url(
-                self._config.url or "",
-                socket_timeout=timeout,
-                socket_connect_timeout=min(timeout, 2.0),
-                retry=Retry(NoBackoff(), 0),
-                single_connection_client=True,
-            )
-            _load(client)
-            self._client = client
-            self._connected_at = self._clock()
-            self._resend()
-        return self._client
+    # ---- the rows ----
 
-    def _resend(self) -> None:
-        for _, key, entries in reversed(self._held):
-            self._unsent.setdefault(key, deque()).extendleft(reversed(entries))
-            self._waiting += len(entries)
-        self._held.clear()
-
-    def _send(self, client: redis.Redis) -> None:
-        parts = {
-            key: [entries[n] for n in range(min(len(entries), _CALL_ROWS))]
-            for key, entries in self._unsent.items()
-            if entries
-        }
-        self._open(client, parts)
-        pipe = client.pipeline(transaction=False)
-        calls = []
-        for key, entries in parts.items():
-            streams = _by_stream(entries)
-            calls.append((key, entries, streams))
-            self._call(pipe, key, streams)
-        answers = pipe.execute(raise_on_error=False)
-        failure: Exception | None = None
-        for (key, entries, streams), answer in zip(calls, answers, strict=True):
-            if isinstance(answer, Exception):
-                failure = answer
+    def _send(self, link: Link) -> None:
+        calls = self._outbox.next_calls(self._config.batch, _ROUND_ROWS)
+        self._open(link, calls)
+        streams = {key: _by_stream(items) for key, items in calls.items()}
+        sent_at = self._clock()
+        commands = [self._call(key, of_key) for key, of_key in streams.items()]
+        answers = link.ask_all(commands)
+        errors = []
+        for (key, items), answer in zip(calls.items(), answers, strict=True):
+            if isinstance(answer, redis.RedisError):
+                errors.append(answer)
             else:
-                self._taken(key, entries, streams, cast("list[int]", answer))
-        if failure is not None:
-            raise failure
+                self._served = True
+                self._outbox.taken(key, items, self._clock(), hold=self._hold > 0)
+                self._count(link, key, streams[key], answer)
+        if errors:
+            raise worst(errors)
+        self._outbox.forget(sent_at - self._hold)
 
-    def _open(self, client: redis.Redis, keys: dict[str, list[Entry]]) -> None:
-        for key in keys:
-            if key not in self._generations:
-                generation = client.fcall("ct_open_1", 1, meta_key(key))
-                self._generations[key] = str(generation)
+    def _open(self, link: Link, keys: Iterable[str]) -> None:
+        new = [key for key in keys if key not in self._generations]
+        if not new:
+            return
+        answers = link.ask_all([("FCALL", "ct_open_2", 1, meta_key(key)) for key in new])
+        for key, answer in zip(new, answers, strict=True):
+            if isinstance(answer, redis.RedisError):
+                raise answer
+            self._generations[key] = str(answer)
 
-    def _call(
-        self, pipe: "redis.client.Pipeline", key: str, streams: dict[Target, list[Row]]
-    ) -> None:
-        names = [stream_key(key, *target) for target in streams]
-        arguments: list[Any] = [self._generations[key]]
+    def _call(self, key: str, streams: dict[Target, list[Row]]) -> Command:
+        config = self._config
+        arguments: list[Argument] = [self._generations[key]]
         for target, rows in streams.items():
-            forming = target.kind == "forming"
-            arguments.append(self._config.keep_forming if forming else self._config.keep)
+            arguments.append(config.keep_forming if target.kind == "forming" else config.keep)
+            arguments.append("" if config.retention_ms is None else config.retention_ms)
             arguments.append(orjson.dumps(rows))
-        pipe.fcall("ct_pub_1", 1 + len(names), meta_key(key), *names, *arguments)
+        names = [stream_key(key, *target) for target in streams]
+        return ("FCALL", "ct_pub_2", 1 + len(names), meta_key(key), *names, *arguments)
 
-    def _taken(
-        self, key: str, entries: list[Entry], streams: dict[Target, list[Row]], counts: list[int]
+    def _count(
+        self, link: Link, key: str, streams: dict[Target, list[Row]], counts: list[Any]
     ) -> None:
-        waiting = self._unsent[key]
-        for _ in entries:
-            waiting.popleft()
-        self._waiting -= len(entries)
-        if self._config.hold_seconds:
-            self._held.append((self._clock(), key, entries))
         for n, target in enumerate(streams):
+            name = stream_key(key, *target)
             added, known, refused = counts[3 * n : 3 * n + 3]
             metrics.PUBLISHED.labels(target.kind).inc(added)
             metrics.PUBLISH_DUPLICATES.labels(target.kind).inc(known)
             if refused:
-                name = stream_key(key, *target)
                 LOG.error("%d rows of %s clash with ids of another writer", refused, name)
-
-    def _forget(self) -> None:
-        # A row leaves only if the connection that took it still lives: the server has not been
-        # restarted since.
-        due = self._clock() - self._config.hold_seconds
-        if not self._held or self._held[0][0] > due or self._client is None:
-            return
-        try:
-            self._client.ping()
-        except (redis.RedisError, OSError) as error:
-            self._hang_up()
-            self._later(error)
-            return
-        while self._held and self._held[0][0] <= due:
-            self._held.popleft()
-
-    def _hang_up(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+            if known and name in self._added and name not in self._warned:
+                self._warned.add(name)
+                LOG.error("%d rows of %s dropped: their numbers do not rise", known, name)
+            if added and name not in self._added:
+                # Best effort: a cluster keeps this key elsewhere, an ACL may not allow it.
+                link.ask_all([("SADD", REGISTRY, name)])
+                self._added.add(name)
 
 
-def _by_stream(entries: list[Entry]) -> dict[Target, list[Row]]:
+def _by_stream(items: list[Item]) -> dict[Target, list[Row]]:
     streams: dict[Target, list[Row]] = {}
-    for target, row in entries:
+    for target, row in items:
         streams.setdefault(target, []).append(row)
     return streams
-
-
-def _load(client: redis.Redis) -> None:
-    code = files("connectors.redis").joinpath("publish.lua").read_text("utf-8")
-    library = code.partition("name=")[2].partition("\n")[0]
-    if not client.function_list(library):
-        client.function_load(code, replace=True)

@@ -29,7 +29,7 @@ def server(folder: Path) -> EmbeddedServer:
 
 @pytest.fixture
 def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url, decode_responses=True) as found:
+    with redis.Redis.from_url(server.url, decode_responses=True, protocol=2) as found:
         found.flushall()
         yield found
 
@@ -38,7 +38,7 @@ def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
 def writer(client: redis.Redis, server: EmbeddedServer) -> Iterator[Callable[..., Writer]]:
     made: list[Writer] = []
 
-    def make(**config: int | float) -> Writer:
+    def make(**config: float | None) -> Writer:
         found = Writer(RedisConfig.model_validate({"url": server.url, **config}))
         made.append(found)
         return found
@@ -49,14 +49,14 @@ def writer(client: redis.Redis, server: EmbeddedServer) -> Iterator[Callable[...
 
 
 @pytest.fixture(scope="session")
-def trades() -> Callable[[int, int], Trades]:
+def trades() -> Callable[..., Trades]:
     """Make trades of a range of ids, 1.5 ms apart."""
     return _trades
 
 
-def _trades(first: int, last: int) -> Trades:
+def _trades(first: int, last: int, key: str = KEY) -> Trades:
     ids = np.arange(first, last + 1, dtype=np.int64)
     return Trades(
-        KEY, 2, 5, ids, 1_723_161_600_000_000 + ids % 1_000_000 * 1500,
+        key, 2, 5, ids, 1_723_161_600_000_000 + ids % 1_000_000 * 1500,
         6_183_763 + ids % 7, 2000 + ids % 3, ids % 2 == 0,
     )  # fmt: skip

@@ -1,107 +1,97 @@
-"""Reading back: the newest, what comes, and as the source of another flow."""
+"""Reading back: which streams there are, the newest entries, what comes."""
 
 from collections.abc import Callable
 
 import pytest
 import redis
-from bytewax import operators as op
-from bytewax.dataflow import Dataflow
-from bytewax.testing import TestingSink, TestingSource, run_main
 
-from connectors.redis.config import RedisConfig
+from connectors.redis.codec import Entry
 from connectors.redis.embedded import EmbeddedServer
-from connectors.redis.keys import parse_key, stream_key
-from connectors.redis.reader import Entry, Reader
-from connectors.redis.sink import RedisSink
-from connectors.redis.source import StreamSource
+from connectors.redis.keys import REGISTRY, stream_key
+from connectors.redis.reader import Reader
 from connectors.redis.writer import Writer
-from connectors.shutdown import STOP
-from core.market.errors import ConfigError, ServiceError
+from core.market.errors import ServiceError
+from core.market.events import Gap
 from core.market.trades import Trades
 
-KEY = "binance:BTCUSDT"
-TRADES = stream_key(KEY, "trade")
-Some = Callable[[int, int], Trades]
+KEY, OTHER = "binance:BTCUSDT", "binance:ETHUSDT"
+TRADES, OTHERS = stream_key(KEY, "trade"), stream_key(OTHER, "trade")
+Some = Callable[..., Trades]
+Make = Callable[..., Writer]
+
+
+@pytest.fixture
+def reader(client: redis.Redis, server: EmbeddedServer) -> Reader:
+    return Reader(server.url)
 
 
 def ids(entries: list[Entry]) -> list[int]:
     return [int(entry.fields["id"]) for entry in entries]
 
 
-@pytest.mark.parametrize("kind", ["trade", "signal", "event", "quarantine", "kline", "forming"])
-def test_names_of_streams_read_back(kind: str) -> None:
-    interval = "1M" if kind in {"kline", "forming"} else ""
-    said = parse_key(stream_key("binance:BTCUSDT", kind, interval))
-    assert said is not None
-    assert (said.key, said.kind, said.interval) == ("binance:BTCUSDT", kind, interval)
-
-
-@pytest.mark.parametrize("name", ["", "other", "md:{a:b}:~w", "md:{a:b}:nonsense", "md:a:trade"])
-def test_other_names_are_none_of_ours(name: str) -> None:
-    assert parse_key(name) is None
-
-
-def test_a_reader_finds_streams_and_their_newest_entries(
-    client: redis.Redis, server: EmbeddedServer, writer: Callable[..., Writer], trades: Some
+@pytest.mark.parametrize("registry", [True, False])
+def test_streams_are_found_with_and_without_the_registry(
+    client: redis.Redis, reader: Reader, writer: Make, trades: Some, registry: bool
 ) -> None:
-    one = writer()
-    one.publish(trades(1, 50))
-    one.flush()
-    reader = Reader(server.url)
-    assert reader.streams({"trade"}) == [TRADES]
-    assert reader.streams({"trade"}, symbols={"ETHUSDT"}) == []
-    assert reader.streams({"kline"}) == []
+    writer().publish([trades(1, 5), trades(1, 5, OTHER), Gap(KEY, 1, 1, 1, 1, "gone")])
+    client.set("md:{x:y}:trade:else", "not ours")
+    assert client.smembers(REGISTRY) == {TRADES, OTHERS, stream_key(KEY, "event")}
+    if not registry:
+        client.delete(REGISTRY)
+    assert reader.discover() == sorted([TRADES, OTHERS, stream_key(KEY, "event")])
+    assert reader.discover({"trade"}) == [TRADES, OTHERS]
+    assert reader.discover({"trade"}, symbols={"ETHUSDT"}) == [OTHERS]
+    assert reader.discover(symbols={KEY}) == [stream_key(KEY, "event"), TRADES]
+    assert reader.discover({"kline"}) == []
+    reader.close()
+
+
+def test_the_latest_of_a_kind_are_those_of_all_its_streams(
+    client: redis.Redis, reader: Reader, writer: Make, trades: Some
+) -> None:
+    writer().publish([trades(1, 50), trades(48, 52, OTHER)])
     assert ids(reader.newest([TRADES], 3)) == [48, 49, 50]
+    assert ids(reader.latest("trade", 4)) == [50, 50, 51, 52]
+    assert ids(reader.latest("trade", 2, symbols={"BTCUSDT"})) == [49, 50]
+    assert reader.latest("trade", 0) == reader.latest("kline", 5) == []
     reader.close()
 
 
 def test_following_brings_what_comes_later(
-    client: redis.Redis, server: EmbeddedServer, writer: Callable[..., Writer], trades: Some
+    client: redis.Redis, reader: Reader, writer: Make, trades: Some
 ) -> None:
     one = writer()
-    one.publish(trades(1, 5))
-    one.flush()
-    reader = Reader(server.url)
-    pages = reader.follow({TRADES: reader.last_id(TRADES)})
-    one.publish(trades(6, 9))
-    one.flush()
+    one.publish([trades(1, 5)])
+    since = {TRADES: reader.last_id(TRADES)}
+    pages = reader.follow(since)
+    one.publish([trades(6, 9)])
     assert ids(next(pages)) == [6, 7, 8, 9]
-    assert ids(next(pages)) == []
+    since[OTHERS] = "0-0"
+    one.publish([trades(7, 7, OTHER), trades(10, 10)])
+    assert ids(next(pages)) == [7, 10]
+    assert next(pages) == []
     reader.close()
 
 
-def test_an_address_where_nobody_is_says_so() -> None:
-    with pytest.raises(ServiceError, match="redis"):
-        Reader("unix:///nowhere/at/all.sock")
+def test_following_nothing_does_not_spin(client: redis.Redis, server: EmbeddedServer) -> None:
+    waits: list[float] = []
+    reader = Reader(server.url, sleep=waits.append)
+    assert next(reader.follow({})) == []
+    assert waits == [1.0]
+    reader.close()
 
 
-def test_what_a_flow_publishes_another_flow_reads(
-    client: redis.Redis, server: EmbeddedServer, trades: Some
-) -> None:
-    STOP.clear()
-    batches = [(KEY, trades(first, first + 9)) for first in range(1, 101, 10)]
-    flow = Dataflow("publish")
-    items = op.input("in", flow, TestingSource(batches))
-    op.output("redis", items, RedisSink(RedisConfig(url=server.url)))
-    run_main(flow)
-
-    source = StreamSource(server.url, [TRADES])
-    part = source.build_part("s", TRADES, None)
-    first = part.next_batch()
-    assert ids([entry for _, entry in first]) == list(range(1, 101))
-    assert part.next_batch() == []
-    again = source.build_part("s", TRADES, first[49][1].id)
-    assert ids([entry for _, entry in again.next_batch()]) == list(range(51, 101))
-    STOP.set()
-    out: list[tuple[str, Entry]] = []
-    reading = Dataflow("read")
-    op.output("out", op.input("in", reading, source), TestingSink(out))
-    run_main(reading)
-    STOP.clear()
-    part.close()
-    again.close()
+@pytest.mark.parametrize("url", ["unix:///nowhere/at/all.sock", "nonsense"])
+def test_an_address_where_nobody_is_says_so(url: str) -> None:
+    with pytest.raises(ServiceError, match="redis") as caught:
+        Reader(url)
+    assert "REDIS_URL" in caught.value.hint
 
 
-def test_a_source_of_a_stranger_is_refused(server: EmbeddedServer) -> None:
-    with pytest.raises(ConfigError, match="no stream of ours"):
-        StreamSource(server.url, ["other"])
+def test_an_error_while_reading_is_explained(client: redis.Redis, reader: Reader) -> None:
+    client.set(TRADES, "no stream")
+    with pytest.raises(ServiceError, match="wrong kind of value"):
+        reader.newest([TRADES], 1)
+    with pytest.raises(ServiceError, match="wrong kind of value"):
+        next(reader.follow({TRADES: "0-0"}))
+    reader.close()

@@ -1,0 +1,85 @@
+"""Records as rows and back."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from connectors.redis.codec import Target, entry_of, rows_of
+from connectors.redis.keys import StreamName, parse_key, stream_key
+from core.market.events import Gap, Quarantined
+from core.market.intervals import interval
+from core.market.kline import Kline, Status
+from core.market.signal import Side, Signal
+from core.market.trades import Trades
+
+KEY = "binance:BTCUSDT"
+Some = Callable[..., Trades]
+
+
+def kline(seq: int, status: Status) -> Kline:
+    return Kline(
+        KEY, interval("1h"), 1_723_161_600_000_000, 1_723_165_199_999_999, 2, 5,
+        6183763, 6183800, 6183700, 6183763, 2000, 12367526000, 1, 0, 0, 7, 7, status, seq=seq,
+    )  # fmt: skip
+
+
+def test_trades_are_rows_numbered_by_id(trades: Some) -> None:
+    target, rows = rows_of(trades(2**53 + 1, 2**53 + 2))
+    assert target == Target("trade")
+    assert [(seq, ms[:5]) for seq, ms, _ in rows] == [
+        ("9007199254740993", "17231"), ("9007199254740994", "17231"),
+    ]  # fmt: skip
+    assert rows[0][2][:6:2] == ["id", "time_us", "price"]
+
+
+def test_a_row_without_a_time_is_at_zero(trades: Some) -> None:
+    batch = trades(1, 3)
+    batch.time_us[:] = np.array([0, 999, -5])
+    assert [ms for _, ms, _ in rows_of(batch)[1]] == ["0", "0", "0"]
+    assert rows_of(Gap(KEY, -1, 8, 3, 4, "gone"))[1][0][:2] == ("8", "0")
+
+
+def test_a_forming_kline_is_not_in_the_future() -> None:
+    target, ((seq, ms, _),) = rows_of(kline(9, Status.FORMING))
+    assert (target, seq, ms) == (Target("forming", "1h"), "9", "1723161600000")
+    target, ((seq, ms, _),) = rows_of(kline(9, Status.FINAL))
+    assert (target, seq, ms) == (Target("kline", "1h"), "9", "1723165199999")
+
+
+def test_signals_and_events_are_numbered_by_their_position() -> None:
+    signal = Signal(KEY, interval("1m"), "rsi", "rsi", Side.LONG, 0, 59_999_999, "1.5", "so",
+                    (("rsi", 31.25),), seq=7 << 20)  # fmt: skip
+    assert rows_of(signal)[0] == Target("signal")
+    assert rows_of(signal)[1][0][:2] == (str(7 << 20), "59999")
+    assert rows_of(Gap(KEY, 1_000_000, 8, 3, 4, "gone"))[0] == Target("event")
+
+
+def test_half_a_character_from_outside_stops_nothing() -> None:
+    target, ((_, _, fields),) = rows_of(Quarantined(KEY, 1, 1, "not JSON", "link 1", "{\ud800"))
+    assert target == Target("quarantine")
+    assert fields[fields.index("payload") + 1] == "{?"
+
+
+def test_an_entry_says_whose_it_is() -> None:
+    entry = entry_of(stream_key(KEY, "forming", "1m"), "1000-5", {"open": "1.5"})
+    assert (entry.stream, entry.order) == (StreamName(KEY, "forming", "1m"), (1000, 5))
+    assert entry.as_dict() == {
+        "key": KEY, "stream": "forming", "interval": "1m", "entry": "1000-5",
+        "fields": {"open": "1.5"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["trade", "signal", "event", "quarantine", "kline", "forming"])
+def test_names_of_streams_read_back(kind: str) -> None:
+    of = "1M" if kind in {"kline", "forming"} else ""
+    assert parse_key(stream_key(KEY, kind, of)) == StreamName(KEY, kind, of)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "other", "md:{a:b}:~w", "md:~keys", "md:{a:b}:nonsense", "md:a:trade", "md:{a:b}:kline",
+     "md:{a:b}:kline:1m:junk", "md:{a:b}:kline:1m:forming:x", "md:{a:b}:trade:1m"],
+)  # fmt: skip
+def test_other_names_are_none_of_ours(name: str) -> None:
+    assert parse_key(name) is None
