@@ -7,12 +7,12 @@ from dataflows.summary import Summary
 
 def print_summary(summary: Summary) -> None:
     """Print the totals of a run."""
-    rate = summary.received / summary.seconds if summary.seconds else 0.0
+    rate = summary.rows / summary.seconds if summary.seconds else 0.0
     klines = ", ".join(f"{count} of {name}" for name, count in summary.klines.items()) or "none"
     signals = ", ".join(f"{count} {name}" for name, count in summary.signals.items()) or "none"
     rows: list[tuple[object, ...]] = [
-        ("rows", f"{summary.received} in {summary.seconds:.2f} s ({human(rate)}/s)"),
-        ("accepted", summary.accepted),
+        ("rows", f"{summary.rows} in {summary.seconds:.2f} s ({human(rate)}/s)"),
+        ("trades", f"{summary.received} received, {summary.accepted} accepted"),
         ("duplicates", summary.duplicates),
         ("rejected", summary.rejected),
         ("repaired", f"{summary.repaired} rows in {summary.gaps_repaired} gaps"),

@@ -27,6 +27,8 @@ from dataflows.setup import kline_plan, prepare
 from dataflows.strategies import run_strategies
 from strategies.spec import InstanceSpec
 
+_TURN_S = 0.0005
+
 Inputs = Mapping[str, Source[tuple[str, Item]]]
 
 
@@ -62,6 +64,9 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
 def live_source(settings: Settings) -> BinanceSource:
     """Return the live exchange; installs the handlers of a graceful stop."""
     stop_on_signals()
+    # The driver's thread and the worker share the interpreter: at Python's 5 ms a turn, a trade
+    # waits for several turns.
+    sys.setswitchinterval(_TURN_S)
     audit = (settings.klines.base,) if settings.binance.audit else ()
     return BinanceSource(settings.binance, settings.symbols, audit=audit)
 

@@ -5,12 +5,17 @@ from dataclasses import asdict, dataclass
 from prometheus_client import Counter
 
 from telemetry import metrics
+from telemetry.progress import PROGRESS
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Totals of this process. received = accepted + duplicates + rejected."""
+    """Totals of this process. received = accepted + duplicates + rejected, in trades.
 
+    `rows` are those of the input, whatever they are: trades, klines, frames.
+    """
+
+    rows: int
     received: int
     accepted: int
     duplicates: int
@@ -40,6 +45,7 @@ def summarize(seconds: float) -> Summary:
     """Return the totals as they stand."""
     total = metrics.total
     return Summary(
+        rows=PROGRESS.rows or total(metrics.RECEIVED),
         received=total(metrics.RECEIVED),
         accepted=total(metrics.ACCEPTED),
         duplicates=total(metrics.DUPLICATE),
