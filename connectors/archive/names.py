@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from connectors.archive.opening import first_line
+from connectors.archive.opening import head
 from core.market.errors import FileError, SymbolError
 from core.market.intervals import DAY_US, INTERVALS, SECOND_US, Interval
 from core.market.symbols import MARKETS, Instrument
@@ -42,8 +42,9 @@ class ArchiveFile:
     period: tuple[int, int] | None = None
 
 
+# A delivery contract is BTCUSDT_240329.
 _NAME = re.compile(
-    r"(?:(?P<market>spot|usdm)_)?(?P<symbol>[A-Z0-9]{2,40})-"
+    r"(?:(?P<market>spot|usdm)_)?(?P<symbol>[^\W_]{2,40}(?:_\d{6})?)-"
     r"(?P<what>trades|aggTrades|\d+(?:mo|[smhdwM]))(?P<rest>[-_].*)?"
 )
 _OTHERS = re.compile(
@@ -52,7 +53,7 @@ _OTHERS = re.compile(
 )
 _PERIOD = re.compile(r"-(\d{4})-(\d{2})(?:-(\d{2}))?")
 _ENDINGS = (".gz", ".zip", ".csv", ".json", ".txt", ".jsonl")
-_COLUMNS = {12: Kind.KLINES, 8: Kind.AGGREGATES, 6: Kind.TRADES}
+_COLUMNS = {12: Kind.KLINES, 13: Kind.KLINES, 8: Kind.AGGREGATES}
 _ACCEPTED = (
     "accepted are Binance's csv and zip files of trades, aggTrades and klines, captures of one "
     "frame per line, recordings and lake folders"
@@ -68,7 +69,8 @@ def detect(path: Path, *, symbol: str | None = None, market: str | None = None) 
     """
     if not path.is_file():
         raise FileError(path, "no such file")
-    start = first_line(path)
+    lines = head(path).decode("utf-8", "replace").split("\n")
+    start = next((line.strip() for line in lines if line.strip()), "")
     if _is_capture(start) and ".json" not in path.suffixes:
         return ArchiveFile(path, Kind.FRAMES)
     stem = _stem(path)
@@ -91,6 +93,8 @@ def market_of(path: Path) -> str:
 
 
 def _key(path: Path, symbol: str, market: str | None) -> str:
+    if "/futures/cm/" in path.absolute().as_posix():
+        raise FileError(path, "COIN-M futures are not read: their quantities are contracts")
     chosen = market or market_of(path)
     if chosen not in MARKETS:
         raise FileError(path, f"unknown market, known are {' '.join(MARKETS)}", value=chosen)
@@ -104,16 +108,26 @@ def _by_columns(path: Path, start: str, symbol: str | None, market: str | None) 
     if symbol is None:
         hint = f"its name does not say which symbol: use --symbol; {_ACCEPTED}"
         raise FileError(path, hint, value=start[:60])
-    if start.lstrip().startswith("["):
+    if start.startswith(("[", "{")):
         return ArchiveFile(path, Kind.KLINES, _key(path, symbol, market))
     cells = start.split(",")
-    kind = _COLUMNS.get(len(cells))
-    if len(cells) == 7:  # both have seven: trades of spot end with two booleans
-        is_trades = cells[5].strip().lower() in {"true", "false", "is_buyer_maker"}
-        kind = Kind.TRADES if is_trades else Kind.AGGREGATES
+    kind = _by_header(cells) or _COLUMNS.get(len(cells))
+    if kind is None and len(cells) in {6, 7}:
+        # Trades have a flag in the sixth column, aggregates a time, lists of OHLCV the volume.
+        others = Kind.KLINES if len(cells) == 6 else Kind.AGGREGATES
+        kind = Kind.TRADES if cells[5].strip().lower() in {"true", "false"} else others
     if kind is None:
         raise FileError(path, f"{len(cells)} columns; {_ACCEPTED}", value=start[:60])
     return ArchiveFile(path, kind, _key(path, symbol, market))
+
+
+def _by_header(cells: list[str]) -> Kind | None:
+    said = {cell.strip().lower().replace("_", "") for cell in cells}
+    if {"open", "close"} <= said:
+        return Kind.KLINES
+    if "aggtradeid" in said:
+        return Kind.AGGREGATES
+    return Kind.TRADES if "price" in said and {"id", "tradeid"} & said else None
 
 
 def _is_capture(start: str) -> bool:
