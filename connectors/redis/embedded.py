@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -33,6 +34,7 @@ __all__ = ["Binary", "EmbeddedServer", "ensure", "find_binary", "running", "sock
 _SERVICE = "embedded redis"
 _SOCKET_LIMIT = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 _START_S = 20.0
+_LOAD_S = 60.0
 _ANSWER_S = 5.0
 _POLL_S = 0.005
 
@@ -63,6 +65,7 @@ def ensure(folder: Path) -> EmbeddedServer:
     with (folder / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pid = _serving(socket) or _start(folder, socket)
+    _await_data(socket)
     return EmbeddedServer(f"unix://{socket}", pid)
 
 
@@ -183,19 +186,32 @@ def _locked(file: int) -> bool:
     return True
 
 
+def _await_data(socket: Path) -> None:
+    # Millions of entries take a second. Who comes at once would be refused; but whoever can wait
+    # for a server that is away can wait for this one, so there is no error at the end.
+    until = time.monotonic() + _LOAD_S
+    while time.monotonic() < until and _told(socket, "persistence").get("loading"):
+        time.sleep(_POLL_S)
+
+
 def _serving(socket: Path) -> int:
-    # The process behind a socket; it answers this while it still loads its data, too.
+    # The process behind a socket, 0 if there is none; one that still loads its data is one.
+    return int(_told(socket, "server").get("process_id", 0))
+
+
+def _told(socket: Path, section: str) -> dict[str, Any]:
+    # A section of INFO, which a server that loads answers too; empty if nobody listens.
     if not socket.exists():
-        return 0
+        return {}
     client = redis.Redis(
         unix_socket_path=str(socket), socket_timeout=_ANSWER_S, retry=Retry(NoBackoff(), 0)
     )
     try:
-        return int(client.info("server")["process_id"])
+        return dict(client.info(section))
     except redis.TimeoutError:
         why = f"a server listens at {socket} but does not answer within {_ANSWER_S:g} s"
         raise ServiceError(_SERVICE, why, hint="is the disk slow, is it stopped?") from None
     except (redis.RedisError, OSError):
-        return 0
+        return {}
     finally:
         client.close()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from connectors.redis import embedded
 from connectors.redis.embedded import ensure, find_binary, running, socket_path, stop
@@ -57,6 +59,15 @@ def test_data_survives_a_kill_and_the_door_is_closed_to_others(place: Path) -> N
     assert stop(place)
     assert running(place) is None
     assert not stop(place)
+
+
+def test_a_server_is_handed_out_when_its_data_is_loaded(place: Path) -> None:
+    first = ensure(place)
+    with redis.Redis.from_url(first.url) as client:
+        client.eval("for n = 1, 200000 do redis.call('SET', n, 'x') end", 0)
+    os.kill(first.pid, signal.SIGKILL)
+    with redis.Redis.from_url(ensure(place).url, retry=Retry(NoBackoff(), 0)) as client:
+        assert client.dbsize() == 200_000
 
 
 def test_the_folder_tells_which_program_wrote_its_data(place: Path) -> None:
@@ -120,8 +131,12 @@ def test_a_socket_is_not_put_where_somebody_else_was_first(
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / f"cryptotools-{os.getuid()}").symlink_to(tmp_path)
-    with pytest.raises(ServiceError, match="is not ours"):
-        ensure(tmp_path / ("d" * 60) / ("e" * 60))
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    try:
+        with pytest.raises(ServiceError, match="is not ours"):
+            ensure(deep)
+    finally:
+        stop(deep)
 
 
 def test_without_a_server_program_the_way_out_is_named(

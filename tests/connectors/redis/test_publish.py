@@ -1,7 +1,7 @@
 """The function in the server: what it takes, drops, refuses and keeps."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ import redis
 from connectors.redis.config import RedisConfig
 from connectors.redis.embedded import EmbeddedServer
 from connectors.redis.keys import meta_key, stream_key
-from connectors.redis.link import Link, durable_after, load_functions
+from connectors.redis.link import Command, Link, durable_after, load_functions
 
 KEY = "binance:BTCUSDT"
 META = meta_key(KEY)
@@ -153,6 +153,10 @@ def test_rows_that_only_the_stream_remembers_are_refused_and_counted(
     client.xadd(TRADES, {"a": "b"}, id="2000-5")
     assert publish([row(4, 2000), row(5, 2000), row(6, 2000)]) == [1, 0, 2]
     assert ids(client) == ["2000-5", "2000-6"]
+    assert publish([row(4, 2000), row(5, 2000), row(6, 2000)]) == [0, 3, 0]
+    client.xadd(TRADES, {"a": "b"}, id="2000-9")
+    assert publish([row(8, 2000), row(9, 2000)]) == [0, 0, 2]
+    assert publish([row(8, 2000), row(9, 2000)]) == [0, 2, 0]
 
 
 def test_a_stream_is_cut_by_time_and_by_number(client: redis.Redis, publish: Publish) -> None:
@@ -161,6 +165,26 @@ def test_a_stream_is_cut_by_time_and_by_number(client: redis.Redis, publish: Pub
     publish([row(n, 100_000 + n) for n in range(2000)], keep="300", stream=SIGNALS)
     assert 300 <= client.xlen(SIGNALS) <= 500
     assert ids(client, SIGNALS)[-1] == "101999-1999"
+
+
+class Told(Link):
+    """A server that gives these answers: a replica needs a port, which ours does not open."""
+
+    def __init__(self, *answers: object) -> None:
+        self._answers = list(answers)
+
+    def ask_all(self, commands: Sequence[Command]) -> list[object]:
+        assert len(commands) == len(self._answers)
+        return self._answers
+
+
+def test_with_replicas_a_row_is_held_until_a_fail_over_is_through() -> None:
+    always = [b"appendonly", b"yes"], [b"appendfsync", b"always"]
+    assert durable_after(Told(*always, b"role:master\r\nconnected_slaves:0\r\n")) == 0.0
+    assert durable_after(Told(*always, b"role:master\r\nconnected_slaves:1\r\n")) == 30.0
+    assert durable_after(Told([], [], b"role:master\r\nconnected_slaves:0\r\n")) == 30.0
+    no_log = [b"appendonly", b"no"], [b"appendfsync", b"always"]
+    assert durable_after(Told(*no_log, b"connected_slaves:0")) == 5.0
 
 
 def test_what_a_server_may_forget_is_asked_of_it(

@@ -36,7 +36,9 @@ def test_streams_are_found_with_and_without_the_registry(
     writer().publish([trades(1, 5), trades(1, 5, OTHER), Gap(KEY, 1, 1, 1, 1, "gone")])
     client.set("md:{x:y}:trade:else", "not ours")
     assert client.smembers(REGISTRY) == {TRADES, OTHERS, stream_key(KEY, "event")}
-    if not registry:
+    if registry:
+        client.xadd("md:{x:y}:trade", {"not": "in it"})
+    else:
         client.delete(REGISTRY)
     assert reader.discover() == sorted([TRADES, OTHERS, stream_key(KEY, "event")])
     assert reader.discover({"trade"}) == [TRADES, OTHERS]
