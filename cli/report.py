@@ -1,7 +1,10 @@
 """A run's summary as a table for people."""
 
+from rich.markup import escape
+
 from cli.output import OUT, table
 from cli.progress import human
+from connectors.archive.facts import FileFacts
 from dataflows.summary import Summary
 
 
@@ -27,3 +30,22 @@ def print_summary(summary: Summary) -> None:
     if not summary.balanced:
         rows.append(("[bold red]books[/]", "received is not accepted + duplicates + rejected"))
     OUT.print(table("", "", rows=rows))
+
+
+def print_files(files: list[FileFacts]) -> None:
+    """Print an account of each file: what was in it, and what was wrong with it."""
+    if files:
+        rows: list[tuple[object, ...]] = [
+            (escape(f.path.name), f.kind, f.rows, f.refused, f.checksum, escape(_oddities(f)))
+            for f in files
+        ]
+        OUT.print(table("file", "kind", "rows", "refused", "checksum", "", rows=rows, right=(2, 3)))
+
+
+def _oddities(file: FileFacts) -> str:
+    told = [file.torn] if file.torn else []
+    if file.repeated:
+        told.append(f"{file.repeated} repeated klines")
+    if not file.ordered:
+        told.append("was out of order")
+    return ", ".join(told)

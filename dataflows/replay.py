@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from connectors.archive.facts import FileFacts
 from connectors.archive.lines import read_lines
 from connectors.archive.names import ArchiveFile, Kind, detect, market_of
 from connectors.archive.source import ArchiveSource
@@ -69,6 +70,12 @@ def inputs_of(
     if not inputs:
         raise FileError("nothing", "there is nothing to replay")
     return inputs  # type: ignore[return-value]  # each source gives (key, item) of its own kinds
+
+
+def facts_of(inputs: Inputs) -> list[FileFacts]:
+    """Return what was found out about each archive file, once its replay has ended."""
+    source = inputs.get("archive-files")
+    return source.facts if isinstance(source, ArchiveSource) else []
 
 
 def plan_of(found: Found, plan: KlinePlan) -> KlinePlan:

@@ -9,13 +9,13 @@ import typer
 from cli.options import ConfigFile, Set, Workers, overrides
 from cli.output import ERR, Json, print_json
 from cli.progress import bar
-from cli.report import print_summary
+from cli.report import print_files, print_summary
 from config.settings import Settings
 from connectors.shutdown import stop_on_signals
 from dataflows import engine
 from dataflows.main import Work, build
 from dataflows.outputs import NO_REDIS, Outputs, chosen
-from dataflows.replay import inputs_of, look, plan_of
+from dataflows.replay import facts_of, inputs_of, look, plan_of
 from dataflows.setup import kline_plan, prepare
 from dataflows.summary import summarize
 from strategies.registry import check
@@ -92,9 +92,11 @@ def register(app: typer.Typer) -> None:
         with bar(show=not json):
             engine.run(build(inputs, work, Outputs(outputs)), workers=workers)
         summary = summarize(time.monotonic() - began)
+        files = facts_of(inputs)
         if json:
-            print_json(summary.as_dict())
+            print_json(summary.as_dict() | {"files": [file.as_dict() for file in files]})
             return
         print_summary(summary)
+        print_files(files)
         if lake is not None:
             ERR.print(f"the lake is in {lake}")
