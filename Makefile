@@ -45,7 +45,7 @@ layers: $(READY)  ## Check that imports point down
 check: lint types layers test  ## All of the above: what CI runs
 
 bench: $(READY)  ## Measure, and print the table of budgets
-	@$(BIN)/cryptotools bench
+	@$(BIN)/cryptotools bench --out bench/results/local.json
 
 lock:  ## Renew the lock files (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 pyproject.toml --extra embedded --extra build \

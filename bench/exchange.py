@@ -21,6 +21,7 @@ def settings(rate: float) -> SimulatorSettings:
     return SimulatorSettings(
         market=MarketSettings(symbols=symbols, history=2.0, start="now"),
         limits=LimitSettings(messages=None, weight=None),
+        overflow="wait",
     )
 
 

@@ -8,10 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import orjson
+import redis
 
 from bench.rows import Row
 from connectors.recording.reader import read_frames
@@ -60,19 +63,58 @@ def flow(folder: Path, found: dict[str, object], url: str) -> Iterator[subproces
         process.wait(60)
 
 
-def live(*, rate: int = _RATE, seconds: float = 12.0) -> list[Row]:
-    """Measure one rate; rows come with the share of trades that arrived."""
+def live() -> list[Row]:
+    """Measure the latency at 5,000 trades a second and the highest rate that gets through."""
+    return [*latency(), *sustained()]
+
+
+def latency(*, rate: int = _RATE, seconds: float = 12.0) -> list[Row]:
+    """Measure one rate; a reader in this process takes its part of the machine."""
+    with _job(rate) as job:
+        seen = _watch(job.url, seconds)
+        cpu = _cpu_seconds(job.pid)
+    return _rows(seen, job.received, rate, cpu)
+
+
+def sustained(*, rate: int = 30_000, warm: float = 4.0, seconds: float = 10.0) -> list[Row]:
+    """Offer more than may get through, and count the entries that Redis was given."""
+    with _job(rate) as job:
+        time.sleep(warm)
+        began, before, cpu = time.monotonic(), _added(job.url), _cpu_seconds(job.pid)
+        time.sleep(seconds)
+        count, took = _added(job.url) - before, time.monotonic() - began
+        cpu = _cpu_seconds(job.pid) - cpu
+    share = f"{cpu / took:.2f} cores, the simulator and Redis beside it"
+    return [Row("live, sustained, one worker", count / took, "trades/s", 30_000.0, against=share)]
+
+
+@dataclass(slots=True)
+class _Job:
+    url: str
+    pid: int
+    received: _Seen
+
+
+@contextmanager
+def _job(rate: int) -> Iterator[_Job]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         url = ensure(folder / "redis").url
         try:
             with simulator(folder, rate=rate) as found, flow(folder, found, url) as process:
-                seen = _watch(url, seconds)
-                cpu = _cpu_seconds(process.pid)
+                job = _Job(url, process.pid, {})
+                yield job
         finally:
             stop(folder / "redis")
-        received = _received(folder / "recordings")
-    return _rows(seen, received, rate, cpu)
+        job.received.update(_received(folder / "recordings"))
+
+
+def _added(url: str) -> int:
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        infos: list[Any] = [
+            client.xinfo_stream(stream_key(f"binance:{symbol}", "trade")) for symbol in SYMBOLS
+        ]
+    return sum(int(info["entries-added"]) for info in infos)
 
 
 def _watch(url: str, seconds: float) -> _Seen:
