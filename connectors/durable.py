@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from core.market.errors import ServiceError
 
@@ -35,6 +36,21 @@ def publish(path: Path, data: bytes | memoryview, *, service: str) -> None:
         _sync(path.parent)
     except OSError as error:
         raise _explain(path, error, service) from error
+
+
+def usable(folder: Path, *, service: str) -> None:
+    """Make a folder that somebody will write to, so that a wrong one is found before the start.
+
+    Raises:
+        ServiceError: It cannot be made or written.
+
+    """
+    try:
+        _make_folder(folder)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _explain(folder, error, service) from None
 
 
 def clean(root: Path) -> int:
@@ -109,7 +125,7 @@ def _sync(folder: Path) -> None:
 def _explain(path: Path, error: OSError, service: str) -> ServiceError:
     why = f"cannot write {path}: {error.strerror}"
     if error.errno in _FULL:
-        hint = "free some space, or choose another folder; a restart goes on where it stopped"
+        hint = "free some space, or choose another folder, and start again"
     elif error.errno in {errno.EAGAIN, errno.EACCES} and error.filename is None:
         hint = "another process writes the same file: give each flow its own folder"
     else:

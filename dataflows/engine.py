@@ -4,10 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from core.market.errors import ServiceError
+from connectors.shutdown import FAILED
+from core.market.errors import CryptoToolsError, ServiceError
 
 PARTITIONS = 4
 """Files of a recovery store; fixed when it is made."""
@@ -20,14 +22,25 @@ def run(
     recovery: Path | None = None,
     snapshot_every: timedelta = timedelta(seconds=10),
 ) -> None:
-    """Run until the input ends. With `recovery`, go on where the last snapshot stood."""
+    """Run until the input ends. With `recovery`, go on where the last snapshot stood.
+
+    Raises:
+        CryptoToolsError: What a source, a step or a sink could not do.
+
+    """
     config = None if recovery is None else RecoveryConfig(str(store(recovery)))
-    cli_main(
-        flow,
-        workers_per_process=workers,
-        epoch_interval=snapshot_every,
-        recovery_config=config,
-    )
+    FAILED.clear()
+    try:
+        cli_main(
+            flow,
+            workers_per_process=workers,
+            epoch_interval=snapshot_every,
+            recovery_config=config,
+        )
+    except BytewaxRuntimeError as error:
+        if isinstance(error.__cause__, CryptoToolsError):
+            raise error.__cause__ from None  # it says what is wrong; where in the engine says less
+        raise
 
 
 def store(path: Path) -> Path:

@@ -6,6 +6,7 @@ runs it on the live exchange with settings from the environment, ``.env`` or ``c
 A replay runs the same `build` on other sources.
 """
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 
 from config.settings import Settings
+from connectors.binance.rest import check_symbols
 from connectors.binance.source import BinanceSource
 from connectors.shutdown import stop_on_signals
 from core.market.errors import CryptoToolsError
@@ -62,7 +64,13 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
 
 
 def live_source(settings: Settings) -> BinanceSource:
-    """Return the live exchange; installs the handlers of a graceful stop."""
+    """Return the live exchange; installs the handlers of a graceful stop.
+
+    Raises:
+        ConfigError: A symbol that the exchange does not have.
+
+    """
+    asyncio.run(check_symbols(settings.binance, settings.symbols))
     stop_on_signals()
     # The driver's thread and the worker share the interpreter: at Python's 5 ms a turn, a trade
     # waits for several turns.
@@ -82,7 +90,8 @@ def flow() -> Dataflow:
     try:
         return live(prepare())
     except CryptoToolsError as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
 
 
 def _is_frame(item: tuple[str, Item]) -> bool:

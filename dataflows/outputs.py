@@ -1,11 +1,13 @@
 """Where records go: Redis Streams, the Parquet lake, and raw inputs to the recording."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from config.settings import Settings
+from connectors.durable import usable
 from connectors.parquet.sink import LakeSink
 from connectors.recording.sink import RecordingSink
 from connectors.redis.embedded import ensure
@@ -44,6 +46,7 @@ def chosen(settings: Settings, *, lake: bool, redis: bool) -> Records:
     """Return the sinks of records that are wanted, by step name."""
     records: Records = {}
     if lake:
+        usable(settings.lake.path, service="lake")
         records["lake"] = LakeSink(settings.lake)
     url = redis_url(settings) if redis else None
     if url is not None:
@@ -54,8 +57,14 @@ def chosen(settings: Settings, *, lake: bool, redis: bool) -> Records:
 def outputs_of(settings: Settings) -> Outputs:
     """Return the sinks that the settings ask for."""
     records = chosen(settings, lake=True, redis=True)
-    recording = RecordingSink(settings.recording.path) if settings.recording.enabled else None
-    return Outputs(records, recording)
+    recording = settings.recording
+    return Outputs(records, recorder(recording.path) if recording.enabled else None)
+
+
+def recorder(path: Path) -> RecordingSink:
+    """Return the sink of raw inputs."""
+    usable(path, service="recording")
+    return RecordingSink(path)
 
 
 class Discard(DynamicSink[tuple[str, Record]]):

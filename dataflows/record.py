@@ -6,9 +6,9 @@ from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 
 from config.settings import Settings
-from connectors.recording.sink import RecordingSink
 from core.market.events import Frame, Item
 from dataflows.main import live_source
+from dataflows.outputs import recorder
 
 
 def recording(settings: Settings, path: Path) -> Dataflow:
@@ -16,7 +16,7 @@ def recording(settings: Settings, path: Path) -> Dataflow:
     flow = Dataflow("cryptotools-record")
     arrivals = op.input("exchange", flow, live_source(settings))
     frames = op.filter_map("frames", arrivals, _frame)  # (shard, Frame)
-    op.output("recording", frames, RecordingSink(path))
+    op.output("recording", frames, recorder(path))
     return flow
 
 

@@ -11,6 +11,7 @@ A new fault is a dataclass here: its fields are its options, `on_frame` is what 
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
@@ -41,7 +42,7 @@ _TIMES = {"after": "after_us", "for": "for_us"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(ABC):
     """What is common: when it starts, and where.
 
     It starts with the frame after `frames` matching ones, or at `after_us` of exchange time (with
@@ -71,6 +72,7 @@ class Fault:
         if self.connection is not None:
             object.__setattr__(self, "per", "connection")
 
+    @abstractmethod
     def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
         """Return what goes out instead of a frame, or None when the fault is over.
 
@@ -80,7 +82,6 @@ class Fault:
                 needs no frame).
 
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

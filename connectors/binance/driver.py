@@ -138,12 +138,13 @@ class Driver:
 
     async def _prepare(self) -> None:
         # Scales come from the exchange, once; a recording starts with the plan that has them.
-        plan = self._session.plan
+        plan, level = self._session.plan, logging.WARNING
         while not self._stopping.is_set():
             try:
                 scales, clock_us = await self._rest.info(plan.symbols)
             except RestError as error:
-                LOG.warning("exchange information is not to be had: %s", error)
+                LOG.log(level, "exchange information is not to be had, asking again: %s", error)
+                level = logging.DEBUG  # said once for each outage
                 await self._pause(self._backoff.lost(lived=0.0))
                 continue
             plan = plan.model_copy(update={"scales": scales | plan.scales, "clock_us": clock_us})

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,6 +28,22 @@ _INFO_WEIGHT = 20
 
 class RestError(Exception):
     """An answer other than 200, or none; the text says which."""
+
+
+async def check_symbols(config: BinanceConfig, symbols: tuple[str, ...]) -> None:
+    """Ask the exchange whether it has the symbols; one that cannot be asked is asked later.
+
+    Raises:
+        ConfigError: A symbol that the exchange does not have.
+
+    """
+    rest = Rest(config, clock=time.monotonic)
+    try:
+        await rest.info(symbols)
+    except RestError as error:
+        LOG.info("symbols are not checked: %s", error)
+    finally:
+        await rest.close()
 
 
 class Rest:

@@ -9,7 +9,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.binance.config import BinanceConfig
 from connectors.binance.driver import Driver
-from connectors.shutdown import STOP
+from connectors.shutdown import STOP, one_error
 from core.exchange.plan import Plan
 from core.market.events import Item
 from core.market.symbols import SPOT
@@ -43,7 +43,8 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
         if STOP.is_set():
             self._driver.stop()
             self._stopped = True
-        batch = self._driver.take()
+        with one_error():
+            batch = self._driver.take()
         if batch:
             self._books.show(self._driver.totals())
         self._awake = None if batch else datetime.now(UTC) + _IDLE

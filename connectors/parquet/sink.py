@@ -8,6 +8,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from connectors.durable import clean
 from connectors.parquet.config import LakeConfig
 from connectors.parquet.writer import LakeWriter, Snapshot
+from connectors.shutdown import one_error
 
 
 class LakePartition(StatefulSinkPartition[Any, Snapshot]):
@@ -18,8 +19,9 @@ class LakePartition(StatefulSinkPartition[Any, Snapshot]):
 
     def write_batch(self, values: list[Any]) -> None:
         """Take records; what the lake does not store is ignored."""
-        for value in values:
-            self._writer.write(value)
+        with one_error():
+            for value in values:
+                self._writer.write(value)
 
     def snapshot(self) -> Snapshot:
         """Return the pending rows."""
@@ -27,7 +29,8 @@ class LakePartition(StatefulSinkPartition[Any, Snapshot]):
 
     def close(self) -> None:
         """Put the pending rows into files: the input is at its end."""
-        self._writer.flush_all()
+        with one_error(closing=True):
+            self._writer.flush_all()
 
 
 class LakeSink(FixedPartitionedSink[Any, Snapshot]):

@@ -7,6 +7,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.durable import clean
 from connectors.recording.writer import RecordingWriter, Rotation, Snapshot
+from connectors.shutdown import one_error
 from core.market.events import Frame
 
 
@@ -18,8 +19,9 @@ class RecordingPartition(StatefulSinkPartition[Frame, Snapshot]):
 
     def write_batch(self, values: list[Frame]) -> None:
         """Take frames."""
-        for frame in values:
-            self._writer.write(frame)
+        with one_error():
+            for frame in values:
+                self._writer.write(frame)
 
     def snapshot(self) -> Snapshot:
         """Return the pending frames."""
@@ -27,7 +29,8 @@ class RecordingPartition(StatefulSinkPartition[Frame, Snapshot]):
 
     def close(self) -> None:
         """Put the pending frames into files: the input is at its end."""
-        self._writer.flush_all()
+        with one_error(closing=True):
+            self._writer.flush_all()
 
 
 class RecordingSink(FixedPartitionedSink[Frame, Snapshot]):

@@ -8,6 +8,7 @@ from connectors.redis.codec import Record
 from connectors.redis.config import RedisConfig
 from connectors.redis.outbox import Snapshot
 from connectors.redis.writer import Writer
+from connectors.shutdown import one_error
 
 
 class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
@@ -18,7 +19,8 @@ class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
 
     def write_batch(self, values: list[Record]) -> None:
         """Publish records; blocks only while the outbox is full."""
-        self._writer.publish(values)
+        with one_error():
+            self._writer.publish(values)
 
     def snapshot(self) -> Snapshot:
         """Return what Redis may not have."""
@@ -26,7 +28,8 @@ class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
 
     def close(self) -> None:
         """Send what waits and hang up."""
-        self._writer.close()
+        with one_error(closing=True):
+            self._writer.close()
 
 
 class RedisSink(FixedPartitionedSink[Record, Snapshot]):

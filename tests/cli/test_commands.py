@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from simulator.local import Simulator
 
 ARCHIVE = "BTCUSDT-trades-2025-01-31.csv"
 DAY_MS = 1_738_281_600_000
@@ -19,12 +22,19 @@ TRADES = "".join(
 ROOT = Path(__file__).parents[2]
 
 
-def cli(folder: Path, *options: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+def cli(
+    folder: Path, *options: str, exit_code: int = 0, file_limit: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        if file_limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
     env = {k: v for k, v in os.environ.items() if not k.startswith(("CRYPTOTOOLS", "REDIS"))}
     env["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *options],
         cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False,
+        preexec_fn=limit,
     )  # fmt: skip
     assert done.returncode == exit_code, done.stderr
     assert "Traceback" not in done.stderr
@@ -107,6 +117,32 @@ def test_a_users_mistake_is_one_clear_error(
 ) -> None:
     (tmp_path / "notes.txt").write_text("1,2,3\n")
     assert said in cli(tmp_path, *options, exit_code=exit_code).stderr
+
+
+def test_a_symbol_that_the_exchange_does_not_have_is_one_clear_error(tmp_path: Path) -> None:
+    with Simulator() as sim:
+        url = (
+            "--set", f"binance.ws_url={sim.ws_url}", "--set", f"binance.rest_url={sim.rest_url}",
+        )  # fmt: skip
+        done = cli(tmp_path, "run", *url, "--set", "symbols=BTCUSDT,NOSUCH", exit_code=2)
+    assert "has no symbol `NOSUCH`" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    nowhere = ("--set", "binance.rest_url=http://127.0.0.1:9", "--set", "redis.url=none")
+    for key in ("lake.path", "recording.path"):
+        done = cli(tmp_path, "run", *nowhere, "--set", f"{key}=taken/x", exit_code=3)
+        assert "cannot write taken/x" in done.stderr
+
+
+def test_a_full_disk_is_an_error_with_an_exit_code_though_every_sink_fails(
+    tmp_path: Path, archive: Path
+) -> None:
+    options = ("--lake", "lake", "--set", "lake.partitions=4")
+    done = cli(tmp_path, "replay", str(archive), *options, exit_code=3, file_limit=2000)
+    assert "File too large" in done.stderr
+    assert "free some space" in done.stderr
 
 
 def test_settings_are_shown_as_a_file_that_can_be_read_again(tmp_path: Path) -> None:

@@ -3,14 +3,10 @@
 import gzip
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bytewax.dataflow import Dataflow
-from bytewax.recovery import RecoveryConfig, init_db_dir
-from bytewax.testing import cluster_main
 
 from core.market import decimals
 from core.market.trades import Trades
@@ -87,35 +83,3 @@ def recorded() -> Trades:
         quantity=np.array([decimals.rescale(*q, 5) for q in quantities], np.int64),
         buyer_is_maker=np.array([r[4] for r in rows], np.bool_),
     )
-
-
-class Engine:
-    """Runs flows in this process."""
-
-    def __init__(self, workers: int = 1) -> None:
-        self._workers = workers
-
-    def run(self, flow: Dataflow, recovery: Path | None = None) -> None:
-        """Run to the end; with `recovery`, snapshot after every batch and go on from the last."""
-        config = None
-        if recovery is not None and not recovery.exists():
-            recovery.mkdir()
-            init_db_dir(recovery, 1)
-        if recovery is not None:
-            config = RecoveryConfig(str(recovery))
-        cluster_main(
-            flow, [], 0, epoch_interval=timedelta(0), recovery_config=config,
-            worker_count_per_proc=self._workers,
-        )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def one() -> Engine:
-    """Return an engine with one worker."""
-    return Engine()
-
-
-@pytest.fixture(scope="session")
-def two() -> Engine:
-    """Return an engine with two workers."""
-    return Engine(2)

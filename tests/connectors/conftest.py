@@ -1,4 +1,4 @@
-"""Engines for flows that record."""
+"""Engines for flows over a connector."""
 
 from datetime import timedelta
 from pathlib import Path
