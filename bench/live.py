@@ -76,7 +76,7 @@ def latency(*, rate: int = _RATE, seconds: float = 12.0) -> list[Row]:
     return _rows(seen, job.received, rate, cpu)
 
 
-def sustained(*, rate: int = 30_000, warm: float = 4.0, seconds: float = 10.0) -> list[Row]:
+def sustained(*, rate: int = 60_000, warm: float = 4.0, seconds: float = 10.0) -> list[Row]:
     """Offer more than may get through, and count the entries that Redis was given."""
     with _job(rate) as job:
         time.sleep(warm)

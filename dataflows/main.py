@@ -7,6 +7,7 @@ A replay runs the same `build` on other sources.
 """
 
 import asyncio
+import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from dataflows.strategies import run_strategies
 from strategies.spec import InstanceSpec
 
 _TURN_S = 0.0005
+_COLLECT_EVERY = (50_000, 20, 100)
 
 Inputs = Mapping[str, Source[tuple[str, Item]]]
 
@@ -72,11 +74,19 @@ def live_source(settings: Settings) -> BinanceSource:
     """
     asyncio.run(check_symbols(settings.binance, settings.symbols))
     stop_on_signals()
+    _tune()
+    audit = (settings.klines.base,) if settings.binance.audit else ()
+    return BinanceSource(settings.binance, settings.symbols, audit=audit)
+
+
+def _tune() -> None:
     # The driver's thread and the worker share the interpreter: at Python's 5 ms a turn, a trade
     # waits for several turns.
     sys.setswitchinterval(_TURN_S)
-    audit = (settings.klines.base,) if settings.binance.audit else ()
-    return BinanceSource(settings.binance, settings.symbols, audit=audit)
+    # What waits is freed by its count of references; Python's defaults would walk all of it, again
+    # and again, in search of cycles.
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_EVERY)
 
 
 def live(settings: Settings) -> Dataflow:

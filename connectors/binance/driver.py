@@ -49,6 +49,7 @@ class Driver:
     def __init__(self, config: BinanceConfig, plan: Plan, *, dice: random.Random) -> None:
         self._config = config
         self._session = Session(plan)
+        self._key = plan.key
         self._backoff = Backoff(
             dice,
             base=config.backoff_base,
@@ -59,7 +60,7 @@ class Driver:
         self._wall_us = time.time_ns() // 1000
         self._started_ns = time.monotonic_ns()
         self._lock = threading.Lock()
-        self._frames: list[Frame] = []
+        self._frames: Batch = []
         self._failure: BaseException | None = None
         self._stopping = threading.Event()
         self._drained = threading.Event()
@@ -85,12 +86,11 @@ class Driver:
 
         """
         with self._lock:
-            frames, self._frames = self._frames, []
+            recorded, self._frames = self._frames, []
             items = self._session.items()
             self._drained.set()
         if self._failure is not None:
             raise self._failure
-        recorded: Batch = [(frame.key, frame) for frame in frames]
         return recorded + items
 
     def resume(self) -> Plan:
@@ -199,9 +199,10 @@ class Driver:
             await asyncio.to_thread(self._drained.wait, 0.1)
 
     def _feed(self, kind: str, payload: str) -> None:
-        frame = Frame(self._session.plan.key, self._now_us(), kind, self._link, payload)
+        key = self._key
+        frame = Frame(key, self._now_us(), kind, self._link, payload)
         with self._lock:
-            self._frames.append(frame)
+            self._frames.append((key, frame))
             self._session.feed(frame)
             requests = self._session.requests()
         for request in requests:

@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeAlias
 from connectors.redis.codec import Row, Target
 
 Item: TypeAlias = tuple[Target, Row]
-Snapshot: TypeAlias = list[tuple[str, str, str, str, str, list[str]]]
-"""Rows of the outbox: (key, kind, interval, seq, ms, fields)."""
+Snapshot: TypeAlias = list[tuple[str, str, str, Row]]
+"""Rows of the outbox: (key, kind, interval, row)."""
 
 
 class _Held(NamedTuple):
@@ -87,9 +87,9 @@ class Outbox:
         """Return all rows, per instrument in their order."""
         held = [(h.key, item) for h in self._held for item in h.items]
         unsent = [(key, item) for key, queue in self._unsent.items() for item in queue]
-        return [(key, *target, *row) for key, (target, row) in held + unsent]
+        return [(key, *target, row) for key, (target, row) in held + unsent]
 
     def restore(self, rows: Snapshot) -> None:
         """Queue the rows of a snapshot."""
-        for key, kind, interval, seq, ms, fields in rows:
-            self.add(key, Target(kind, interval), [(seq, ms, fields)])
+        for key, kind, interval, row in rows:
+            self.add(key, Target(kind, interval), [row])

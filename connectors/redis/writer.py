@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import orjson
 import redis
 
 from connectors.redis.codec import Record, Row, Target, rows_of
@@ -225,7 +224,7 @@ class Writer:
         for target, rows in streams.items():
             arguments.append(config.keep_forming if target.kind == "forming" else config.keep)
             arguments.append("" if config.retention_ms is None else config.retention_ms)
-            arguments.append(orjson.dumps(rows))
+            arguments.append(f"[{','.join(rows)}]")
         names = [stream_key(key, *target) for target in streams]
         return ("FCALL", "ct_pub_2", 1 + len(names), meta_key(key), *names, *arguments)
 

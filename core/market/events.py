@@ -6,7 +6,7 @@ the key), except `Tick`, which is never stored, and `Frame`, which is stored raw
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from core.market.kline import Kline
 from core.market.trades import Trades
@@ -20,8 +20,7 @@ class Tick:
     time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One input of a session exactly as it came: enough of them replay the session.
 
     Attributes:

@@ -1,6 +1,5 @@
 import gzip
 import pickle
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -50,7 +49,7 @@ def files(root: Path) -> dict[str, bytes]:
 def test_frames_come_back_exactly_and_in_order(tmp_path: Path) -> None:
     items = frames(40)
     # Our clock may be set back, and two frames may share a microsecond.
-    items[20:22] = [replace(items[20], received_us=3), replace(items[21], received_us=3)]
+    items[20:22] = [item._replace(received_us=3) for item in items[20:22]]
 
     write(tmp_path, items, Rotation(rows=7))
 

@@ -1,15 +1,19 @@
 """Records as rows and back."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
-from connectors.redis.codec import Target, entry_of, rows_of
+from connectors.redis.codec import Record, Target, entry_of, rows_of
 from connectors.redis.keys import StreamName, parse_key, stream_key
 from core.market.events import Gap, Quarantined
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
+from core.market.records import trade_fields
 from core.market.signal import Side, Signal
 from core.market.trades import Trades
 
@@ -24,8 +28,22 @@ def kline(seq: int, status: Status) -> Kline:
     )  # fmt: skip
 
 
+def read(record: Record) -> tuple[Target, list[list[Any]]]:
+    target, rows = rows_of(record)
+    return target, [orjson.loads(row) for row in rows]
+
+
+def test_rows_of_trades_have_the_fields_that_trades_have_everywhere(trades: Some) -> None:
+    single = trades(5, 9)
+    ids = np.array([11, 12, 13, 14, 15])
+    aggregate = replace(single, first_id=ids * 10, last_id=ids * 10 + 9)
+    for batch in (single, aggregate):
+        expected = [[text for pair in row.items() for text in pair] for row in trade_fields(batch)]
+        assert [fields for _, _, fields in read(batch)[1]] == expected
+
+
 def test_trades_are_rows_numbered_by_id(trades: Some) -> None:
-    target, rows = rows_of(trades(2**53 + 1, 2**53 + 2))
+    target, rows = read(trades(2**53 + 1, 2**53 + 2))
     assert target == Target("trade")
     assert [(seq, ms[:5]) for seq, ms, _ in rows] == [
         ("9007199254740993", "17231"), ("9007199254740994", "17231"),
@@ -36,27 +54,27 @@ def test_trades_are_rows_numbered_by_id(trades: Some) -> None:
 def test_a_row_without_a_time_is_at_zero(trades: Some) -> None:
     batch = trades(1, 3)
     batch.time_us[:] = np.array([0, 999, -5])
-    assert [ms for _, ms, _ in rows_of(batch)[1]] == ["0", "0", "0"]
-    assert rows_of(Gap(KEY, -1, 8, 3, 4, "gone"))[1][0][:2] == ("8", "0")
+    assert [ms for _, ms, _ in read(batch)[1]] == ["0", "0", "0"]
+    assert read(Gap(KEY, -1, 8, 3, 4, "gone"))[1][0][:2] == ["8", "0"]
 
 
 def test_a_forming_kline_is_not_in_the_future() -> None:
-    target, ((seq, ms, _),) = rows_of(kline(9, Status.FORMING))
+    target, ((seq, ms, _),) = read(kline(9, Status.FORMING))
     assert (target, seq, ms) == (Target("forming", "1h"), "9", "1723161600000")
-    target, ((seq, ms, _),) = rows_of(kline(9, Status.FINAL))
+    target, ((seq, ms, _),) = read(kline(9, Status.FINAL))
     assert (target, seq, ms) == (Target("kline", "1h"), "9", "1723165199999")
 
 
 def test_signals_and_events_are_numbered_by_their_position() -> None:
     signal = Signal(KEY, interval("1m"), "rsi", "rsi", Side.LONG, 0, 59_999_999, "1.5", "so",
                     (("rsi", 31.25),), seq=7 << 20)  # fmt: skip
-    assert rows_of(signal)[0] == Target("signal")
-    assert rows_of(signal)[1][0][:2] == (str(7 << 20), "59999")
-    assert rows_of(Gap(KEY, 1_000_000, 8, 3, 4, "gone"))[0] == Target("event")
+    assert read(signal)[0] == Target("signal")
+    assert read(signal)[1][0][:2] == [str(7 << 20), "59999"]
+    assert read(Gap(KEY, 1_000_000, 8, 3, 4, "gone"))[0] == Target("event")
 
 
 def test_half_a_character_from_outside_stops_nothing() -> None:
-    target, ((_, _, fields),) = rows_of(Quarantined(KEY, 1, 1, "not JSON", "link 1", "{\ud800"))
+    target, ((_, _, fields),) = read(Quarantined(KEY, 1, 1, "not JSON", "link 1", "{\ud800"))
     assert target == Target("quarantine")
     assert fields[fields.index("payload") + 1] == "{?"
 

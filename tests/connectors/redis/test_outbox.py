@@ -51,12 +51,12 @@ class World:
     def add(self, count: int) -> None:
         for key in KEYS:
             first = self.put[key] + 1
-            self.box.add(key, TRADE, [(str(n), "1", []) for n in range(first, first + count)])
+            self.box.add(key, TRADE, [str(n) for n in range(first, first + count)])
             self.put[key] += count
 
     def send(self, count: int, *, reply: bool = True) -> None:
         for key, items in self.box.next_calls(count, 100).items():
-            self.server.take(key, [int(row[0]) for _, row in items], self.now)
+            self.server.take(key, [int(row) for _, row in items], self.now)
             if reply:
                 self.box.taken(key, items, self.now, hold=True)
         if reply:
@@ -100,5 +100,5 @@ def test_nothing_is_lost_doubled_or_reordered(todo: list[tuple[str, int]]) -> No
 def test_one_round_is_bounded() -> None:
     box = Outbox()
     for key in "abc":
-        box.add(key, TRADE, [(str(n), "1", []) for n in range(10)])
+        box.add(key, TRADE, [str(n) for n in range(10)])
     assert {key: len(items) for key, items in box.next_calls(4, 8).items()} == {"a": 4, "b": 4}
