@@ -118,6 +118,18 @@ class Rotated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StatusChanged(Event):
+    """A symbol's trading status as the exchange names it: TRADING, HALT, BREAK, CANCEL_ONLY, ...
+
+    The first one after a start tells the status that was found; trades are only expected while it
+    is TRADING.
+    """
+
+    kind: ClassVar[str] = "status_changed"
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Late(Event):
     """A trade so old that its window is no longer held: it is in the trades but in no kline."""
 
