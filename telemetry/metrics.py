@@ -3,7 +3,7 @@
 The books balance per instrument: received = accepted + duplicate + rejected.
 """
 
-from prometheus_client import REGISTRY, Counter
+from prometheus_client import REGISTRY, Counter, Gauge
 
 RECEIVED = Counter("cryptotools_trades_received", "Trade rows that a source read.", ["key"])
 ACCEPTED = Counter("cryptotools_trades_accepted", "Trade rows that entered the flow.", ["key"])
@@ -21,6 +21,7 @@ SIGNALS = Counter("cryptotools_signals", "Signals emitted.", ["strategy"])
 STRATEGY_ERRORS = Counter("cryptotools_strategy_errors", "Instances stopped by an error.",
                           ["strategy"])  # fmt: skip
 RECONNECTS = Counter("cryptotools_reconnects", "Links lost.", ["key"])
+CLOCK_SKEW = Gauge("cryptotools_clock_skew_seconds", "The exchange's clock minus ours.")
 STORED = Counter("cryptotools_rows_stored", "Rows in closed lake files.", ["kind"])
 PUBLISHED = Counter("cryptotools_entries_published", "Entries added to Redis.", ["kind"])
 PUBLISH_DUPLICATES = Counter(

@@ -70,7 +70,7 @@ def check_exchange(settings: Settings) -> Finding:
     url = settings.binance.rest
     before = time.time()
     try:
-        answer = httpx.get(f"{url}/api/v3/time", timeout=5.0)
+        answer = httpx.get(f"{url}{settings.binance.place.prefix}/time", timeout=5.0)
         answer.raise_for_status()
         server_ms = int(answer.json()["serverTime"])
     except (httpx.HTTPError, ValueError, KeyError) as error:

@@ -1,20 +1,12 @@
 """Settings of the live source."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connectors.binance.markets import MARKETS, Market, MarketName
 
 Endpoint = Literal["binance", "vision", "us", "testnet", "custom"]
-
-ENDPOINTS: dict[str, tuple[str, str]] = {
-    "binance": ("wss://stream.binance.com:9443", "https://api.binance.com"),
-    # Market data only, reachable from regions where the trading hosts are not. Its REST side
-    # lists no historicalTrades, so holes are repaired only with `feed = "aggTrade"`.
-    "vision": ("wss://data-stream.binance.vision", "https://data-api.binance.vision"),
-    "us": ("wss://stream.binance.us:9443", "https://api.binance.us"),
-    "testnet": ("wss://stream.testnet.binance.vision", "https://testnet.binance.vision"),
-}
-"""WebSocket and REST base addresses (binance-spot-api-docs, web-socket-streams.md, rest-api.md)."""
 
 
 class BinanceConfig(BaseModel):
@@ -22,13 +14,15 @@ class BinanceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    market: Annotated[MarketName, Field(description="spot, or usdm: USD-M futures.")] = "spot"
     endpoint: Annotated[
         Endpoint, Field(description="binance, vision (data only), us, testnet, or custom.")
     ] = "binance"
     ws_url: Annotated[str, Field(description="WebSocket base; wins over `endpoint`.")] = ""
     rest_url: Annotated[str, Field(description="REST base; wins over `endpoint`.")] = ""
     feed: Annotated[
-        Literal["trade", "aggTrade"], Field(description="Single trades, or aggregates.")
+        Literal["trade", "aggTrade"],
+        Field(description="Single trades, or aggregates; usdm has aggregates only."),
     ] = "trade"
     audit: Annotated[
         bool, Field(description="Compare each closed kline with the exchange's own.")
@@ -37,8 +31,19 @@ class BinanceConfig(BaseModel):
         int, Field(ge=1, le=64, description="Connections; fixed for a deployment.")
     ] = 1
     weight_per_minute: Annotated[
-        int, Field(ge=100, description="REST weight this address may use per minute.")
-    ] = 6000
+        int,
+        Field(
+            ge=0,
+            description="REST weight this address may use per minute; 0: what the market allows.",
+        ),
+    ] = 0
+    rotate_hours: Annotated[
+        float,
+        Field(ge=0, le=23.9, description="Age at which a link is replaced; 0: never."),
+    ] = 23.0
+    ping_seconds: Annotated[
+        float, Field(gt=0, description="Own ping, and the deadline of its answer.")
+    ] = 10.0
     backoff_base: Annotated[float, Field(gt=0, description="First delay ceiling, seconds.")] = 0.5
     backoff_cap: Annotated[float, Field(gt=0, description="Highest delay, seconds.")] = 30.0
     backoff_stable: Annotated[
@@ -50,12 +55,34 @@ class BinanceConfig(BaseModel):
     connect_timeout: Annotated[float, Field(gt=0)] = 10.0
     rest_timeout: Annotated[float, Field(gt=0)] = 10.0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _feed_of_the_market(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the user gave
+        if isinstance(data, dict) and data.get("market") == "usdm":
+            return {"feed": "aggTrade"} | data
+        return data
+
+    @model_validator(mode="after")
+    def _fits_the_market(self) -> Self:
+        if self.feed == "trade" and not self.place.has_trades:
+            raise ValueError("usdm gives no single trades; leave `feed` out, or set it to aggTrade")
+        known = {*self.place.endpoints, "custom"}
+        if self.endpoint not in known and not (self.ws_url and self.rest_url):
+            names = " ".join(sorted(known))
+            raise ValueError(f"{self.market} has no endpoint `{self.endpoint}`; there are {names}")
+        return self
+
+    @property
+    def place(self) -> Market:
+        """The market's paths and weights."""
+        return MARKETS[self.market]
+
     @property
     def ws(self) -> str:
         """The WebSocket base address in force."""
-        return (self.ws_url or ENDPOINTS.get(self.endpoint, ("", ""))[0]).rstrip("/")
+        return (self.ws_url or self.place.endpoints.get(self.endpoint, ("", ""))[0]).rstrip("/")
 
     @property
     def rest(self) -> str:
         """The REST base address in force."""
-        return (self.rest_url or ENDPOINTS.get(self.endpoint, ("", ""))[1]).rstrip("/")
+        return (self.rest_url or self.place.endpoints.get(self.endpoint, ("", ""))[1]).rstrip("/")

@@ -1,15 +1,14 @@
-"""The thread that runs one session: socket, REST, clock and dice, and nothing that decides.
+"""The thread that runs one session: sockets, REST, clock and dice, and nothing that decides.
 
-    socket ──frame──► session ◄──page── REST          (this thread, one asyncio loop)
-                         │
-                   take(): items, recorded inputs     (the worker's thread, never waits)
+    sockets ──frame──► session ◄──page── REST          (this thread, one asyncio loop)
+                          │
+                    take(): items, recorded inputs     (the worker's thread, never waits)
 
 A worker that is too slow makes the thread stop reading; the exchange then drops the link and the
 holes are repaired by REST: overload costs latency, never rows.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import threading
@@ -17,25 +16,32 @@ import time
 from typing import TYPE_CHECKING
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from connectors.binance.config import BinanceConfig
-from connectors.binance.rest import Rest, RestError
+from connectors.binance.line import Line
+from connectors.binance.rest import Info, Rest, RestError
 from core.exchange.backoff import Backoff
 from core.exchange.plan import Plan
-from core.exchange.requests import FetchNewest, FetchTrades, Hangup, Request, Send
+from core.exchange.requests import (
+    Dial,
+    FetchNewest,
+    FetchStatus,
+    FetchTrades,
+    Hangup,
+    Request,
+    Send,
+)
 from core.exchange.session import Session
 from core.market.errors import CryptoToolsError
 from core.market.events import Frame, Item
+from telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from concurrent.futures import Future
 
 LOG = logging.getLogger("cryptotools.binance")
 
-SEND_SPACING_S = 0.5
-"""Between two messages: Binance counts pongs and requests together, five a second."""
 _ALARM_S = 0.02
 _QUIET_S = 5.0
 _FETCHES = 4
@@ -50,6 +56,7 @@ class Driver:
         self._config = config
         self._session = Session(plan)
         self._key = plan.key
+        self._dice = dice
         self._backoff = Backoff(
             dice,
             base=config.backoff_base,
@@ -65,7 +72,11 @@ class Driver:
         self._stopping = threading.Event()
         self._drained = threading.Event()
         self._drained.set()
-        self._link = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._newest_link = 0
+        self._lines: dict[int, Line] = {}
+        self._linked: set[asyncio.Task[None]] = set()
+        self._statuses: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name=plan.key, daemon=True)
 
     def start(self) -> None:
@@ -103,10 +114,25 @@ class Driver:
         with self._lock:
             return self._session.totals()
 
+    def command(
+        self, *, subscribe: tuple[str, ...] = (), unsubscribe: tuple[str, ...] = ()
+    ) -> "Future[None]":
+        """Change the subscriptions of a running driver; safe from any thread.
+
+        The future ends when the session was told, with `ConfigError` for a symbol that the
+        exchange does not have, with `RestError` when it could not be asked.
+        """
+        if self._loop is None:
+            raise RuntimeError("the driver does not run")
+        return asyncio.run_coroutine_threadsafe(self._command(subscribe, unsubscribe), self._loop)
+
     # ---- the thread ----
 
     def _now_us(self) -> int:
         return self._wall_us + (time.monotonic_ns() - self._started_ns) // 1000
+
+    def _now(self) -> float:
+        return self._now_us() / 1e6
 
     def _run(self) -> None:
         try:
@@ -118,89 +144,100 @@ class Driver:
             self._failure = error
 
     async def _main(self) -> None:
-        self._sends: asyncio.Queue[Send] = asyncio.Queue()
-        self._hangup = ""
-        self._socket: ClientConnection | None = None
+        self._loop = asyncio.get_running_loop()
         self._fetching = asyncio.Semaphore(_FETCHES)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._rest = Rest(self._config, clock=lambda: self._now_us() / 1e6)
+        self._rest = Rest(self._config, clock=self._now)
         try:
             await self._prepare()
-            for work in (self._alarms(), self._sender(), self._beats()):
+            for work in (self._alarms(), self._beats()):
                 self._spawn(work)
-            while not self._stopping.is_set():
-                await self._link_once()
+            await self._keep_linked()
         finally:
-            for task in self._tasks:
+            for task in self._tasks | self._linked:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, *self._linked, return_exceptions=True)
             await self._rest.close()
 
     async def _prepare(self) -> None:
         # Scales come from the exchange, once; a recording starts with the plan that has them.
-        plan, level = self._session.plan, logging.WARNING
+        plan, level, info = self._session.plan, logging.WARNING, Info()
         while not self._stopping.is_set():
             try:
-                scales, clock_us = await self._rest.info(plan.symbols)
+                info = await self._rest.info(plan.symbols)
             except RestError as error:
                 LOG.log(level, "exchange information is not to be had, asking again: %s", error)
                 level = logging.DEBUG  # said once for each outage
                 await self._pause(self._backoff.lost(lived=0.0))
                 continue
-            plan = plan.model_copy(update={"scales": scales | plan.scales, "clock_us": clock_us})
             break
+        update = {
+            "scales": info.scales | plan.scales,
+            "clock_us": info.server_us,
+            "rotate_us": self._rotation_us(),
+        }
+        plan = plan.model_copy(update=update)
         with self._lock:
             self._session = Session(plan)
         self._feed("start", plan.model_dump_json())
+        self._told_status(info)
 
-    async def _link_once(self) -> None:
-        self._link += 1
+    def _rotation_us(self) -> int:
+        # A little earlier or later, or all connections of a deployment would be replaced at once.
+        spread = 1.0 - 0.05 * self._dice.random()
+        return int(self._config.rotate_hours * 3600e6 * spread)
+
+    # ---- links ----
+
+    async def _keep_linked(self) -> None:
+        while not self._stopping.is_set():
+            if not self._linked:
+                self._dial()
+            done, _ = await asyncio.wait(self._linked, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # our own faults leave
+
+    def _dial(self) -> None:
+        self._newest_link += 1
+        line = self._lines[self._newest_link] = Line(self._newest_link, self._config)
+        task = asyncio.create_task(self._link(line))
+        self._linked.add(task)
+        task.add_done_callback(self._linked.discard)
+
+    async def _link(self, line: Line) -> None:
+        while (delay := self._rest.budget.dial(self._now())) > 0:
+            LOG.warning("too many connections, or a ban: dialling again in %.0f s", delay)
+            if await self._pause(delay):
+                del self._lines[line.number]
+                return
         began_us = self._now_us()
-        opened = False
-        try:
-            async with connect(
-                f"{self._config.ws}/stream?timeUnit=MICROSECOND",
-                open_timeout=self._config.connect_timeout,
-                close_timeout=1.0,
-                max_queue=1024,
-                compression=None,
-            ) as socket:
-                opened = True
-                self._socket, self._hangup = socket, ""
-                self._feed("open", "")
-                reason = await self._read(socket)
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            reason = f"{type(error).__name__}: {error}" if not opened else f"lost: {error}"
-        finally:
-            self._socket = None
-        lived = (self._now_us() - began_us) / 1e6 if opened else 0.0
-        self._feed("close", reason)
-        if not self._stopping.is_set():
+        reason = await line.run(
+            lambda kind, text: self._feed(kind, text, line.number), self._wait_for_room
+        )
+        if line.refusal is not None and line.refusal.status in {403, 418, 429}:
+            refusal = line.refusal
+            self._rest.budget.refused(refusal.status, refusal.retry_after, self._now())
+        lived = (self._now_us() - began_us) / 1e6 if line.opened else 0.0
+        del self._lines[line.number]
+        self._feed("close", reason, line.number)
+        if not self._stopping.is_set() and not self._lines:
             delay = self._backoff.lost(lived=lived)
-            LOG.info("link %d: %s; dialling again in %.2f s", self._link, reason, delay)
+            LOG.info("link %d: %s; dialling again in %.2f s", line.number, reason, delay)
             await self._pause(delay)
 
-    async def _read(self, socket: ClientConnection) -> str:
-        try:
-            while True:
-                try:
-                    text = await socket.recv(decode=True)
-                except UnicodeDecodeError:
-                    text = ""  # an empty frame is quarantined like any other garbage
-                self._feed("frame", text)
-                if self._session.waiting > self._config.max_pending_rows:
-                    await self._wait_for_the_worker()
-        except ConnectionClosed as error:
-            return self._hangup or str(error)
-
-    async def _wait_for_the_worker(self) -> None:
+    async def _wait_for_room(self) -> None:
+        if self._session.waiting <= self._config.max_pending_rows:
+            return
         self._drained.clear()
         while not self._stopping.is_set() and not self._drained.is_set():
             await asyncio.to_thread(self._drained.wait, 0.1)
 
-    def _feed(self, kind: str, payload: str) -> None:
+    # ---- inputs and requests ----
+
+    def _feed(self, kind: str, payload: str, link: int | None = None) -> None:
         key = self._key
-        frame = Frame(key, self._now_us(), kind, self._link, payload)
+        number = self._newest_link if link is None else link
+        frame = Frame(key, self._now_us(), kind, number, payload)
         with self._lock:
             self._frames.append((key, frame))
             self._session.feed(frame)
@@ -209,12 +246,19 @@ class Driver:
             self._carry_out(request)
 
     def _carry_out(self, request: Request) -> None:
-        if isinstance(request, Send):
-            self._sends.put_nowait(request)
-        elif isinstance(request, Hangup):
-            self._hangup = request.reason
-            if self._socket is not None and request.link == self._link:
-                self._spawn(self._socket.close(reason=request.reason[:100]))
+        if isinstance(request, Send | Hangup):
+            line = self._lines.get(request.link)
+            if line is None:
+                return  # meant for a link that is gone; the next one subscribes anew
+            if isinstance(request, Send):
+                line.send(request.text)
+            else:
+                self._spawn(line.hang_up(request.reason))
+        elif isinstance(request, Dial):
+            LOG.info("opening another link: %s", request.reason)
+            self._dial()
+        elif isinstance(request, FetchStatus):
+            self._spawn(self._fetch_status())
         else:
             self._spawn(self._fetch(request))
 
@@ -232,25 +276,39 @@ class Driver:
                 answer["error"] = str(error)
         self._feed("page", orjson.dumps(answer).decode())
 
+    async def _fetch_status(self) -> None:
+        asked_us = self._now_us()
+        try:
+            info = await self._rest.info(self._session.plan.symbols, urgent=False)
+        except (RestError, CryptoToolsError) as error:
+            LOG.info("asking for the status of symbols failed: %s", error)
+            return
+        # Measured and shown, never used: the flow lives by the exchange's time.
+        middle_us = (asked_us + self._now_us()) // 2
+        metrics.CLOCK_SKEW.set((info.server_us - middle_us) / 1e6)
+        self._told_status(info)
+
+    def _told_status(self, info: Info) -> None:
+        if info.statuses and info.statuses != self._statuses:
+            self._statuses = info.statuses
+            self._feed("status", orjson.dumps({"statuses": info.statuses}).decode())
+
+    async def _command(self, subscribe: tuple[str, ...], unsubscribe: tuple[str, ...]) -> None:
+        info = await self._rest.info(subscribe) if subscribe else Info()
+        body = {"subscribe": info.scales, "unsubscribe": list(unsubscribe)}
+        self._feed("command", orjson.dumps(body).decode())
+
+    # ---- time ----
+
     async def _alarms(self) -> None:
         while True:
             await asyncio.sleep(_ALARM_S)
-            if self._stopping.is_set() and self._socket is not None:
-                self._hangup = "stopped"
-                await self._socket.close()
+            if self._stopping.is_set():
+                for line in list(self._lines.values()):
+                    await line.hang_up("stopped")
             due = self._session.deadline_us
             if due is not None and due <= self._now_us():
                 self._feed("alarm", "")
-
-    async def _sender(self) -> None:
-        while True:
-            send = await self._sends.get()
-            socket = self._socket
-            if socket is None or send.link != self._link:
-                continue  # meant for a link that is gone; the next one subscribes anew
-            with contextlib.suppress(ConnectionClosed):
-                await socket.send(send.text)
-            await asyncio.sleep(SEND_SPACING_S)
 
     async def _beats(self) -> None:
         # The exchange's clock comes with its frames; only silence is asked about.
@@ -265,11 +323,11 @@ class Driver:
                 body = await self._rest.time()
             except RestError:
                 continue
-            if self._session.received_frames == before and self._socket is not None:
+            if self._session.received_frames == before and self._session.links:
                 self._feed("time", body)
 
-    async def _pause(self, seconds: float) -> None:
-        await asyncio.to_thread(self._stopping.wait, seconds)
+    async def _pause(self, seconds: float) -> bool:
+        return await asyncio.to_thread(self._stopping.wait, seconds)
 
     def _spawn(self, work: "Coroutine[object, object, None]") -> None:
         task = asyncio.create_task(work)

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
 
+from connectors.binance.budget import shared
 from connectors.binance.config import BinanceConfig
-from core.exchange.limiter import WeightBudget
 from core.exchange.wire import to_us
 from core.market.decimals import parse
 from core.market.errors import ConfigError, DecimalError, ServiceError
@@ -19,15 +21,22 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("cryptotools.binance")
 
-# rest-api.md: weights of each endpoint.
-_TRADES_WEIGHT = 25
-_AGGREGATES_WEIGHT = 4
+_NEWEST_WEIGHT = 25
 _TIME_WEIGHT = 1
-_INFO_WEIGHT = 20
+_REFUSALS = {403, 418, 429}
 
 
 class RestError(Exception):
     """An answer other than 200, or none; the text says which."""
+
+
+@dataclass(slots=True)
+class Info:
+    """What the exchange says of symbols: decimal places, trading status, and its own time in us."""
+
+    scales: dict[str, tuple[int, int]] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    server_us: int = 0
 
 
 async def check_symbols(config: BinanceConfig, symbols: tuple[str, ...]) -> None:
@@ -37,7 +46,7 @@ async def check_symbols(config: BinanceConfig, symbols: tuple[str, ...]) -> None
         ConfigError: A symbol that the exchange does not have.
 
     """
-    rest = Rest(config, clock=time.monotonic)
+    rest = Rest(config, clock=time.time)
     try:
         await rest.info(symbols)
     except RestError as error:
@@ -47,14 +56,16 @@ async def check_symbols(config: BinanceConfig, symbols: tuple[str, ...]) -> None
 
 
 class Rest:
-    """One HTTP client with one weight budget. All times in answers are microseconds."""
+    """One HTTP client; all of a process share one budget. Times in answers are microseconds."""
 
     def __init__(self, config: BinanceConfig, *, clock: "Callable[[], float]") -> None:
-        self._config = config
+        self._config, self._market = config, config.place
         self._clock = clock
-        self._budget = WeightBudget(limit=config.weight_per_minute)
+        self.budget = shared(
+            config.rest, config.weight_per_minute or self._market.weight_per_minute
+        )
         self._client = httpx.AsyncClient(
-            base_url=config.rest,
+            base_url=config.rest + self._market.prefix,
             timeout=config.rest_timeout,
             headers={"X-MBX-TIME-UNIT": "MICROSECOND"},
         )
@@ -63,63 +74,78 @@ class Rest:
         """Return a page of trades (or aggregates) from an id on, as JSON text."""
         params = {"symbol": symbol, "fromId": from_id, "limit": limit}
         if self._config.feed == "aggTrade":
-            return await self._get("/api/v3/aggTrades", params, _AGGREGATES_WEIGHT)
-        return await self._get("/api/v3/historicalTrades", params, _TRADES_WEIGHT)
+            return await self._get("/aggTrades", params, self._market.aggregates_weight)
+        return await self._get("/historicalTrades", params, self._market.trades_weight or 0)
 
     async def newest(self, symbol: str) -> str:
         """Return a page that holds the newest trade (or aggregate)."""
         params = {"symbol": symbol, "limit": 1}
         if self._config.feed == "aggTrade":
-            return await self._get("/api/v3/aggTrades", params, _AGGREGATES_WEIGHT)
+            weight = self._market.aggregates_weight
+            return await self._get("/aggTrades", params, weight, urgent=False)
         # `trades` is served from memory: it does not lag as `historicalTrades` may.
-        return await self._get("/api/v3/trades", params, _TRADES_WEIGHT)
+        return await self._get("/trades", params, _NEWEST_WEIGHT, urgent=False)
 
     async def time(self) -> str:
         """Return ``{"serverTime": …}``."""
-        return await self._get("/api/v3/time", {}, _TIME_WEIGHT)
+        return await self._get("/time", {}, _TIME_WEIGHT)
 
-    async def info(self, symbols: tuple[str, ...]) -> tuple[dict[str, tuple[int, int]], int]:
-        """Return decimal places of price and quantity by symbol, and the exchange's time in us.
+    async def info(self, symbols: tuple[str, ...], *, urgent: bool = True) -> Info:
+        """Return what the exchange says of symbols.
 
         Raises:
             ConfigError: A symbol that the exchange does not have.
 
         """
-        found: dict[str, tuple[int, int]] = {}
-        server_us = 0
-        for start in range(0, len(symbols), 100):
-            part = symbols[start : start + 100]
-            names = orjson.dumps(list(part)).decode()
-            try:
-                text = await self._get("/api/v3/exchangeInfo", {"symbols": names}, _INFO_WEIGHT)
-            except RestError as error:
-                if "-1121" in str(error) or "-1100" in str(error):
-                    raise await self._unknown(part) from None
-                raise
-            body = orjson.loads(text)
-            server_us = to_us(int(body["serverTime"]))
+        found = Info()
+        for part in _parts(symbols, 100 if self._market.info_by_symbols else len(symbols)):
+            body = await self._info(part, urgent=urgent)
+            found.server_us = to_us(int(body["serverTime"]))
             for row in body["symbols"]:
-                found[row["symbol"]] = _scales(row)
-        return found, server_us
+                if row["symbol"] in part:
+                    found.scales[row["symbol"]] = _scales(row)
+                    found.statuses[row["symbol"]] = str(row.get("status", ""))
+            for symbol in part:
+                if symbol not in found.scales:
+                    raise self._unknown(symbol)
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _unknown(self, symbols: tuple[str, ...]) -> ConfigError:
+    async def _info(self, part: tuple[str, ...], *, urgent: bool) -> dict[str, Any]:
+        names = {"symbols": orjson.dumps(list(part)).decode()}
+        params = names if self._market.info_by_symbols else {}
+        weight = self._market.info_weight
+        try:
+            text = await self._get("/exchangeInfo", params, weight, urgent=urgent)
+        except RestError as error:
+            if "-1121" in str(error) or "-1100" in str(error):
+                raise await self._which_is_unknown(part) from None
+            raise
+        body: dict[str, Any] = orjson.loads(text)
+        return body
+
+    async def _which_is_unknown(self, symbols: tuple[str, ...]) -> ConfigError:
         for symbol in symbols:
             try:
-                await self._get("/api/v3/exchangeInfo", {"symbol": symbol}, _INFO_WEIGHT)
+                await self._get("/exchangeInfo", {"symbol": symbol}, self._market.info_weight)
             except RestError:
-                return ConfigError(
-                    "symbols",
-                    f"{self._config.rest} has no symbol `{symbol}`",
-                    hint="symbols are written as the exchange does, such as BTCUSDT",
-                )
+                return self._unknown(symbol)
         return ConfigError("symbols", f"{self._config.rest} refused {' '.join(symbols)}")
 
-    async def _get(self, path: str, params: dict[str, Any], weight: int) -> str:
-        while (delay := self._budget.delay(weight, self._clock())) > 0:
+    def _unknown(self, symbol: str) -> ConfigError:
+        return ConfigError(
+            "symbols",
+            f"{self._config.rest} has no symbol `{symbol}`",
+            hint="symbols are written as the exchange does, such as BTCUSDT",
+        )
+
+    async def _get(
+        self, path: str, params: dict[str, Any], weight: int, *, urgent: bool = True
+    ) -> str:
+        while (delay := self.budget.ask(weight, self._clock(), urgent=urgent)) > 0:
             LOG.info("rest budget is used up: waiting %.1f s", delay)
             await asyncio.sleep(delay)
         try:
@@ -128,14 +154,19 @@ class Rest:
             raise RestError(f"{type(error).__name__}: {error}") from error
         used = answer.headers.get("X-MBX-USED-WEIGHT-1M", "")
         if used.isdigit():
-            self._budget.observed(int(used), self._clock())
-        if answer.status_code in {418, 429}:
-            pause = float(answer.headers.get("Retry-After", "60"))
+            self.budget.observed(int(used), self._clock())
+        if answer.status_code in _REFUSALS:
+            after = answer.headers.get("Retry-After")
+            pause = self.budget.refused(answer.status_code, after, self._clock())
             LOG.warning("%s: HTTP %s, obeying %g s", path, answer.status_code, pause)
-            self._budget.punished(pause, self._clock())
         if answer.status_code != httpx.codes.OK:
             raise RestError(f"HTTP {answer.status_code}: {answer.text[:200]}")
         return answer.text
+
+
+def _parts(symbols: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(symbols), max(size, 1)):
+        yield symbols[start : start + size]
 
 
 def _scales(row: dict[str, Any]) -> tuple[int, int]:

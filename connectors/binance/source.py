@@ -1,6 +1,7 @@
 """Bytewax shell of the live source: one partition per shard, each with its own driver."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
@@ -11,8 +12,8 @@ from connectors.binance.config import BinanceConfig
 from connectors.binance.driver import Driver
 from connectors.shutdown import STOP, one_error
 from core.exchange.plan import Plan
+from core.market.errors import ConfigError
 from core.market.events import Item
-from core.market.symbols import SPOT
 from telemetry import metrics
 
 _IDLE = timedelta(milliseconds=1)
@@ -24,6 +25,17 @@ Snapshot = dict[str, object]
 def shard_of(symbol: str, shards: int) -> int:
     """Return the shard of a symbol: the same on every machine and in every run."""
     return crc32(symbol.encode()) % shards
+
+
+def _check_room(config: BinanceConfig, symbols: tuple[str, ...], streams_each: int) -> None:
+    shards = Counter(shard_of(symbol, config.shards) for symbol in symbols)
+    limit, fullest = config.place.streams_per_link, max(shards.values(), default=0)
+    if fullest * streams_each > limit:
+        why = (
+            f"{config.shards} cannot carry {len(symbols)} symbols: {limit} streams to a connection"
+        )
+        wanted = -(-len(symbols) * streams_each * 5 // (limit * 4))  # hashing is uneven
+        raise ConfigError("binance.shards", why, hint=f"set it to {wanted} or more")
 
 
 class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
@@ -74,6 +86,7 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
         audit: tuple[str, ...] = (),
         dice: Callable[[], random.Random] = random.Random,
     ) -> None:
+        _check_room(config, symbols, 1 + len(audit))
         self._config = config
         self._symbols = symbols
         self._audit = audit
@@ -90,9 +103,14 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
         shard = int(for_part.rpartition("-")[2])
         own = tuple(s for s in self._symbols if shard_of(s, self._config.shards) == shard)
         plan = Plan(
-            exchange=SPOT, shard=shard, symbols=own, feed=self._config.feed, audit=self._audit
+            exchange=self._config.place.exchange,
+            shard=shard,
+            symbols=own,
+            feed=self._config.feed,
+            audit=self._audit,
         )
         if resume_state is not None:
             known = Plan.model_validate(resume_state)
-            plan = plan.model_copy(update={"next_ids": known.next_ids, "scales": known.scales})
+            state = {"next_ids", "scales", "statuses"}
+            plan = plan.model_copy(update={name: getattr(known, name) for name in state})
         return BinancePartition(Driver(self._config, plan, dice=self._dice()))

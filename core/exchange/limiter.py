@@ -1,8 +1,10 @@
-"""One budget of REST weight: Binance counts per IP address and calendar minute (rest-api.md).
+"""Budgets that Binance counts per IP address: REST weight, and attempts to connect.
 
-Pure arithmetic: it says how long to wait, somebody else waits. What the exchange says about the
-weight used is believed over our own count, because other programs share the address.
+Pure arithmetic: they say how long to wait, somebody else waits. What the exchange says is believed
+over our own count, because other programs share the address.
 """
+
+from collections import deque
 
 _MINUTE_S = 60.0
 
@@ -10,9 +12,13 @@ _MINUTE_S = 60.0
 class WeightBudget:
     """Weight per calendar minute, in seconds of any clock that counts from the epoch.
 
+    A part is kept for what is urgent (repairs): other questions see a smaller budget.
+
     >>> budget = WeightBudget(limit=100, reserve=0.0)
     >>> budget.delay(80, now=6.0), budget.delay(30, now=10.0), budget.delay(30, now=60.0)
     (0.0, 50.0, 0.0)
+    >>> budget.delay(40, now=61.0, urgent=False), budget.delay(40, now=61.0)
+    (59.0, 0.0)
     """
 
     def __init__(self, *, limit: int = 6000, reserve: float = 0.1) -> None:
@@ -21,12 +27,18 @@ class WeightBudget:
         self._used = 0
         self._banned_until = 0.0
 
-    def delay(self, weight: int, now: float) -> float:
+    @property
+    def used(self) -> int:
+        """Weight used in the current minute, by the larger of our count and the exchange's."""
+        return self._used
+
+    def delay(self, weight: int, now: float, *, urgent: bool = True) -> float:
         """Reserve `weight` and return 0.0, or return the seconds after which to ask again."""
         if now < self._banned_until:
             return self._banned_until - now
         self._turn(now)
-        if self._used and self._used + weight > self._limit:
+        limit = self._limit if urgent else self._limit // 2
+        if self._used and self._used + weight > limit:
             return (self._minute + 1) * _MINUTE_S - now
         self._used += weight
         return 0.0
@@ -37,10 +49,39 @@ class WeightBudget:
         self._used = max(self._used, used)
 
     def punished(self, retry_after: float, now: float) -> None:
-        """Obey a 429 or 418: nothing is asked before `retry_after` seconds are over."""
+        """Obey a 429, 418 or 403: nothing is asked before `retry_after` seconds are over."""
         self._banned_until = max(self._banned_until, now + retry_after)
 
     def _turn(self, now: float) -> None:
         minute = int(now // _MINUTE_S)
         if minute != self._minute:
             self._minute, self._used = minute, 0
+
+
+class AttemptBudget:
+    """Attempts to connect within a sliding window: 300 in five minutes (web-socket-streams.md).
+
+    >>> attempts = AttemptBudget(limit=2, window=300.0)
+    >>> attempts.delay(0.0), attempts.delay(10.0), attempts.delay(20.0), attempts.delay(300.0)
+    (0.0, 0.0, 280.0, 0.0)
+    """
+
+    def __init__(self, *, limit: int = 250, window: float = 300.0) -> None:
+        self._limit, self._window = limit, window
+        self._made: deque[float] = deque()
+        self._banned_until = 0.0
+
+    def delay(self, now: float) -> float:
+        """Count an attempt and return 0.0, or return the seconds after which to ask again."""
+        if now < self._banned_until:
+            return self._banned_until - now
+        while self._made and self._made[0] <= now - self._window:
+            self._made.popleft()
+        if len(self._made) >= self._limit:
+            return self._made[0] + self._window - now
+        self._made.append(now)
+        return 0.0
+
+    def punished(self, retry_after: float, now: float) -> None:
+        """Obey a refused handshake (403, 418, 429): an IP ban concerns sockets, too."""
+        self._banned_until = max(self._banned_until, now + retry_after)

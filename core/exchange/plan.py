@@ -20,6 +20,8 @@ class Plan(BaseModel):
         scales: By symbol, decimal places of price and quantity (from tickSize and stepSize).
         clock_us: The exchange's time when the plan was made; 0 where nobody could be asked.
         repairs: Whether holes can be asked for; a capture of others has nobody to ask.
+        rotate_us: Age at which a link is replaced; 0: never. Binance cuts at 24 h.
+        statuses: By symbol, its trading status as last known; TRADING where there is none.
         any_symbol: Take whatever symbols come (captures); else unknown ones are quarantined.
 
     """
@@ -36,13 +38,20 @@ class Plan(BaseModel):
     clock_us: Annotated[int, Field(ge=0)] = 0
     repairs: bool = True
     any_symbol: bool = False
+    rotate_us: Annotated[int, Field(ge=0)] = 0
+    statuses: dict[str, str] = {}
 
     @property
     def key(self) -> str:
         """The key of what concerns the whole connection."""
         return f"{self.exchange}:shard-{self.shard}"
 
-    def streams(self) -> list[str]:
+    def streams(self, symbols: tuple[str, ...] | None = None) -> list[str]:
         """Return the stream names to subscribe; Binance takes them in lower case only."""
         kinds = [self.feed, *(f"kline_{name}" for name in self.audit)]
-        return [f"{symbol.lower()}@{kind}" for symbol in self.symbols for kind in kinds]
+        chosen = self.symbols if symbols is None else symbols
+        return [f"{symbol.lower()}@{kind}" for symbol in chosen for kind in kinds]
+
+    def stream(self, symbol: str) -> str:
+        """Return the name of the stream of a symbol's trades."""
+        return f"{symbol.lower()}@{self.feed}"

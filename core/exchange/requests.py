@@ -38,4 +38,16 @@ class FetchNewest:
     symbol: str
 
 
-Request: TypeAlias = Send | Hangup | FetchTrades | FetchNewest
+@dataclass(frozen=True, slots=True)
+class FetchStatus:
+    """Ask REST for the trading status of all symbols; answer with a ``status`` input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open one more link beside the one that is there."""
+
+    reason: str
+
+
+Request: TypeAlias = Send | Hangup | FetchTrades | FetchNewest | FetchStatus | Dial

@@ -3,32 +3,45 @@
 from enum import Enum
 
 
-class Link(Enum):
-    """State of the connection."""
+class LinkState(Enum):
+    """State of one connection."""
 
     DOWN = "down"
     SUBSCRIBING = "subscribing"
     LIVE = "live"
+    RETIRING = "retiring"
     FAILED = "failed"
 
 
-class Stream(Enum):
-    """State of one subscription."""
+class StreamState(Enum):
+    """State of one subscription: an acknowledgement is not data."""
 
     REQUESTED = "requested"
     ACKED = "acked"
     LIVE = "live"
+    STALE = "stale"
 
 
-TRANSITIONS: dict[tuple[Link, str], Link] = {
-    (Link.DOWN, "opened"): Link.SUBSCRIBING,
-    (Link.DOWN, "lost"): Link.DOWN,
-    (Link.SUBSCRIBING, "acked"): Link.LIVE,
-    (Link.SUBSCRIBING, "failed"): Link.FAILED,
-    (Link.SUBSCRIBING, "lost"): Link.DOWN,
-    (Link.LIVE, "failed"): Link.FAILED,
-    (Link.LIVE, "lost"): Link.DOWN,
-    (Link.FAILED, "failed"): Link.FAILED,
-    (Link.FAILED, "lost"): Link.DOWN,
+TRANSITIONS: dict[tuple[LinkState, str], LinkState] = {
+    (LinkState.DOWN, "opened"): LinkState.SUBSCRIBING,
+    (LinkState.SUBSCRIBING, "acked"): LinkState.LIVE,
+    (LinkState.SUBSCRIBING, "failed"): LinkState.FAILED,
+    (LinkState.SUBSCRIBING, "lost"): LinkState.DOWN,
+    (LinkState.LIVE, "replaced"): LinkState.RETIRING,
+    (LinkState.LIVE, "failed"): LinkState.FAILED,
+    (LinkState.LIVE, "lost"): LinkState.DOWN,
+    (LinkState.RETIRING, "lost"): LinkState.DOWN,
+    (LinkState.FAILED, "lost"): LinkState.DOWN,
 }
-"""Whatever is not here cannot happen; `feed` ignores an input that would ask for it."""
+"""Whatever is not here cannot happen; an input that would ask for it is ignored."""
+
+STREAM_TRANSITIONS: dict[tuple[StreamState, str], StreamState] = {
+    (StreamState.REQUESTED, "acked"): StreamState.ACKED,
+    (StreamState.REQUESTED, "data"): StreamState.LIVE,  # data may come before its answer
+    (StreamState.ACKED, "data"): StreamState.LIVE,
+    (StreamState.ACKED, "silent"): StreamState.STALE,
+    (StreamState.LIVE, "silent"): StreamState.STALE,
+    (StreamState.STALE, "data"): StreamState.LIVE,
+    (StreamState.STALE, "requested"): StreamState.REQUESTED,
+}
+"""The same for streams. ``silent``: REST shows newer ids than the stream has brought."""

@@ -16,14 +16,14 @@ from core.exchange.columns import Columns, Row
 from core.exchange.repair import Action, Deliver, Fetch, Hole, Missing, Page, Wait, repair
 from core.exchange.wire import RestAggTrade, RestRow, to_us
 from core.market.errors import DecimalError
-from core.market.events import Gap, GapOpened, GapRepaired, Tick
+from core.market.events import Gap, GapOpened, GapRepaired, Stale, StatusChanged, Tick
 from core.market.position import Positions
 from core.market.trades import Trades
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-Out: TypeAlias = Trades | Tick | GapOpened | GapRepaired | Gap
+Out: TypeAlias = Trades | Tick | GapOpened | GapRepaired | Gap | Stale | StatusChanged
 
 
 class State(Enum):
@@ -110,6 +110,19 @@ class Tape:
             self.state = State.LIVE
         else:
             self._open(trade_id, clock_us)
+
+    def behind(self, trade_id: int, clock_us: int) -> None:
+        """Take the proof that the stream does not bring ids up to this one: they are asked for."""
+        if self.state is State.LIVE and self.next_id is not None and trade_id >= self.next_id:
+            self._open(trade_id, clock_us)
+
+    def stale(self, reason: str, clock_us: int) -> None:
+        """Say that the stream gives no data though it should."""
+        self._say(Stale(self.key, clock_us, self._position(clock_us), reason))
+
+    def status(self, status: str, clock_us: int) -> None:
+        """Say that the exchange lists the symbol with another trading status."""
+        self._say(StatusChanged(self.key, clock_us, self._position(clock_us), status))
 
     def tick(self, time_us: int) -> None:
         """Say that the exchange's clock passed `time_us`, if the tape's continuity is proven."""

@@ -121,8 +121,7 @@ class Rotated(Event):
 class StatusChanged(Event):
     """A symbol's trading status as the exchange names it: TRADING, HALT, BREAK, CANCEL_ONLY, ...
 
-    The first one after a start tells the status that was found; trades are only expected while it
-    is TRADING.
+    It is TRADING until an event says otherwise; only then trades are expected.
     """
 
     kind: ClassVar[str] = "status_changed"
