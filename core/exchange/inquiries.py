@@ -73,7 +73,7 @@ class Inquiries:
         elif purpose is Purpose.PROVE and tape.state is State.UNPROVEN:
             self._desk.alarm(f"prove {symbol}", PROBE_US)
         elif purpose is Purpose.WATCH and known:
-            self._watches[symbol].quiet()
+            self._watches[symbol].quiet(self._desk.now_us)
         elif purpose is Purpose.WATCH and newest is not None:
             self._watches[symbol].claimed = newest
             self._desk.alarm(f"confirm {symbol}", CONFIRM_US)
@@ -147,7 +147,7 @@ class Inquiries:
         watch = self._watches.get(symbol)
         if watch is None:
             watch = self._watches[symbol] = Watch(now_us)
-        silent = watch.look(tape.received, now_us)
+        silent = watch.look(tape.streamed, now_us)
         return silent and tape.state is State.LIVE and f"confirm {symbol}" not in self._desk.due
 
     def _ask_newest(self, symbol: str, purpose: Purpose) -> None:

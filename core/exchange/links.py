@@ -37,16 +37,22 @@ class Links:
         self.handover: Handover | None = None
         self._dialling = False
 
+    @property
+    def current(self) -> int:
+        """Number of the newest link that is open; 0 if there is none."""
+        return max(self.open, default=0)
+
     # ---- inputs ----
 
     def opened(self, frame: Frame) -> None:
         """Take a link that was opened: subscribe all on it."""
         if frame.link <= self.newest:
             return
+        old = self.current
         link = self.open[frame.link] = Link(frame.link, self._desk.now_us)
         link.move("opened")
-        if self.newest in self.open:
-            self.handover = Handover(self.newest, link.number, tuple(self._tapes))
+        if old:
+            self.handover = Handover(old, link.number, tuple(self._tapes))
             self._desk.alarm("join", JOIN_US)
         self.newest, self._dialling = link.number, False
         self.subscribe(link, self._desk.plan.streams())
@@ -99,7 +105,7 @@ class Links:
 
     def renew(self, symbol: str) -> None:
         """Cancel a silent stream and ask for it again."""
-        link = self.open.get(self.newest)
+        link = self.open.get(self.current)
         if link is not None:
             name = self._desk.plan.stream(symbol)
             link.stale(symbol, name)
@@ -107,13 +113,13 @@ class Links:
 
     def fail(self, reason: str) -> None:
         """Give the newest link up."""
-        link = self.open.get(self.newest)
+        link = self.open.get(self.current)
         if link is not None:
             self._desk.requests += link.fail(reason)
 
     def rotate(self, reason: str) -> None:
         """Ask for a link that replaces the newest one."""
-        if self.handover is None and not self._dialling and self.newest in self.open:
+        if self.handover is None and not self._dialling and self.open:
             self._dialling = True
             self._desk.requests.append(Dial(reason))
 

@@ -153,7 +153,7 @@ class Session:
             self._on_kline(message, frame)
         elif type(message) is Reply:
             self._links.replied(message, frame)
-        elif type(message) is WireShutdown and frame.link == self._links.newest:
+        elif type(message) is WireShutdown and frame.link == self._links.current:
             self._links.rotate("the server is about to shut down")
 
     def _on_trade(

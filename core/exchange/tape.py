@@ -57,6 +57,7 @@ class Tape:
         self.state = State.UNPROVEN
         self.wish: Fetch | Wait | None = None
         self.received = 0
+        self.streamed = 0  # of these, by the live stream
         self.duplicates = 0
         self.rejected = 0
         self.last_time_us = 0
@@ -81,6 +82,7 @@ class Tape:
     def live(self, row: Row, clock_us: int) -> None:
         """Take a row of the live stream; `clock_us` is the exchange's time."""
         self.received += 1
+        self.streamed += 1
         self._place(row, clock_us)
 
     def _place(self, row: Row, clock_us: int) -> None:

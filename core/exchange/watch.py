@@ -22,13 +22,14 @@ _WEIGHT = 0.2
 class Watch:
     """One symbol's rate and silence; times are our clock, microseconds."""
 
-    __slots__ = ("_doublings", "_rate", "_rows", "_since", "claimed", "stales")
+    __slots__ = ("_ask_us", "_doublings", "_rate", "_rows", "_since", "claimed", "stales")
 
     def __init__(self, now_us: int) -> None:
         self._rows = 0
         self._since = now_us
         self._rate = 0.0  # rows per second, smoothed
         self._doublings = 0
+        self._ask_us = now_us + _FIRST_US
         self.claimed = -1  # the id that REST has and the stream has not brought
         self.stales = 0  # times in a row that it was found stale
 
@@ -36,7 +37,7 @@ class Watch:
         """Say whether the silence is worth a question.
 
         Args:
-            rows: Rows received since the start.
+            rows: Rows that the stream has brought since the start.
             now_us: Our clock.
 
         """
@@ -45,20 +46,20 @@ class Watch:
             self._rate += _WEIGHT * (fresh - self._rate) if self._rate else fresh
             self._rows, self._since = rows, now_us
             self._doublings = self.stales = 0
-            return False
-        return now_us - self._since >= self.patience_us
+            self._ask_us = now_us + self.patience_us
+        return now_us >= self._ask_us
 
     @property
     def patience_us(self) -> int:
-        """The silence after which REST is asked."""
+        """The silence after which REST is asked, again and again."""
         own = _FIRST_US if not self._rate else int(_GAPS / self._rate * SECOND_US)
-        bounded = max(_SHORTEST_US, min(own, _LONGEST_US))
-        return min(bounded << self._doublings, _LONGEST_US)
+        return min(max(_SHORTEST_US, own) << self._doublings, _LONGEST_US)
 
     def silence_us(self, now_us: int) -> int:
         """Return how long nothing has come, to within `LOOK_US`."""
         return now_us - self._since
 
-    def quiet(self) -> None:
-        """REST has nothing newer: the market is quiet."""
+    def quiet(self, now_us: int) -> None:
+        """REST has nothing newer: the market is quiet, and asked about half as often."""
         self._doublings = min(self._doublings + 1, 20)
+        self._ask_us = now_us + self.patience_us
