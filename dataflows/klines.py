@@ -15,7 +15,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from core.audit import KlineAudit
 from core.klines import KlineBuilder
-from core.market.events import ExchangeKline, Gap, Item, KlineMismatch, Late, Tick
+from core.market.events import ExchangeKline, Gap, Item, KlineMismatch, Late, StatusChanged, Tick
 from core.market.intervals import Interval
 from core.market.kline import Kline, Status
 from core.market.position import Positions
@@ -63,6 +63,8 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
                 self._watermark_us = max(self._watermark_us, item.time_us)
             elif isinstance(item, Gap):
                 self._builder_of(item.key).on_gap(item)
+            elif isinstance(item, StatusChanged):
+                self._builder_of(item.key).on_status(item.status)
             elif isinstance(item, Kline):
                 out += self._final(self._builder_of(item.key).on_kline(item))
             elif isinstance(item, ExchangeKline):

@@ -22,7 +22,7 @@ from core.market.trades import Trades
 
 Out: TypeAlias = Kline | Late
 
-_VERSION = "klines-1"
+_VERSION = "klines-2"
 
 
 class KlineBuilder:
@@ -74,6 +74,7 @@ class KlineBuilder:
         self._watermark_us = 0
         self._begun = False  # a trade or kline was seen
         self._hole = False  # trades are missing before the next one
+        self._in_break = False
         self._factors = 1, 1  # from the scales of the batch at hand to ours
         self._out: list[Out] = []
 
@@ -124,6 +125,14 @@ class KlineBuilder:
         self._hole = True
         self._ladder.lose()
 
+    def on_status(self, status: str) -> None:
+        """Take the symbol's trading status: while it is BREAK there are no klines of nothing.
+
+        In a HALT the exchange goes on with flat klines; in a BREAK it gives none (spot_glossary.md,
+        binance-public-data#230).
+        """
+        self._in_break = status == "BREAK"
+
     def on_kline(self, kline: Kline) -> list[Out]:
         """Take a final kline of the base interval that was built elsewhere: a file, the exchange.
 
@@ -167,7 +176,7 @@ class KlineBuilder:
         config = (self.key, self.base.name, names, *self._config)
         state = (
             self.price_scale, self.quantity_scale, self._positions.last, self._watermark_us,
-            self._begun, self._hole,
+            self._begun, self._hole, self._in_break,
         )  # fmt: skip
         return _VERSION, config, state, self._ladder.snapshot()
 
@@ -198,7 +207,7 @@ class KlineBuilder:
         )
         (
             found.price_scale, found.quantity_scale, found._positions.last, found._watermark_us,
-            found._begun, found._hole,
+            found._begun, found._hole, found._in_break,
         ) = own  # fmt: skip
         cursor_us, witnessed_us, price, series = ladder
         found._ladder.restore((cursor_us, witnessed_us, price, series))
@@ -269,7 +278,9 @@ class KlineBuilder:
                 self._out.append(Late(self.key, self._watermark_us, at, trade_id, row.first_us))
 
     def _is_issued(self, of: Interval, window: Window) -> bool:
-        return (self._issues_base or of is not self.base) and (self._carries or not window.is_empty)
+        if not self._issues_base and of is self.base:
+            return False
+        return not window.is_empty or (self._carries and not self._in_break)
 
     def _issue(self, changed: Changed) -> None:
         for of, window in changed:

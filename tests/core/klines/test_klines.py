@@ -314,3 +314,19 @@ def test_an_empty_batch_changes_nothing() -> None:
     build = made()
     nothing = batch((1, 0, 1, 1)).take(slice(0, 0))
     assert build.on_trades(nothing) == []
+
+
+def test_there_are_no_klines_of_nothing_in_a_break_and_flat_ones_in_a_halt() -> None:
+    builder = made("1m", "5m")
+    builder.on_trades(batch((1, 5, 10, 1)))
+    builder.on_status("HALT")
+    assert shown(klines(builder.on_tick(121 * S)), "open_us", "trades") == [(0, 1), (60 * S, 0)]
+    builder.on_status("BREAK")
+    resumed = KlineBuilder.restore(pickle.loads(pickle.dumps(builder.snapshot())))
+    assert resumed.on_tick(241 * S) == []
+    resumed.on_status("TRADING")
+    resumed.on_trades(batch((2, 250, 12, 1)))
+    issued = klines(resumed.on_tick(301 * S))
+    assert [(str(k.interval), k.open_us, k.trades) for k in issued] == [
+        ("1m", 240 * S, 1), ("5m", 0, 2),
+    ]  # fmt: skip
