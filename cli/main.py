@@ -22,7 +22,8 @@ app = typer.Typer(
 )
 
 _COMMANDS = (
-    "demo", "run", "replay", "simulate", "record", "tail", "doctor", "config", "bench", "version",
+    "demo", "run", "replay", "simulate", "record", "backfill", "tail", "doctor", "config", "bench",
+    "version",
 )  # fmt: skip
 
 

@@ -19,15 +19,15 @@ class Budget:
         self._weight = WeightBudget(limit=weight_per_minute)
         self._attempts = AttemptBudget()
 
-    @property
-    def used(self) -> int:
-        """Weight used in the current minute."""
-        return self._weight.used
+        self.spent = 0  # weight since the start
 
     def ask(self, weight: int, now: float, *, urgent: bool) -> float:
         """Reserve weight and return 0.0, or the seconds after which to ask again."""
         with self._lock:
-            return self._weight.delay(weight, now, urgent=urgent)
+            delay = self._weight.delay(weight, now, urgent=urgent)
+            if not delay:
+                self.spent += weight
+            return delay
 
     def dial(self, now: float) -> float:
         """Count an attempt to connect and return 0.0, or the seconds after which to ask again."""

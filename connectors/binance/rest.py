@@ -86,6 +86,17 @@ class Rest:
         # `trades` is served from memory: it does not lag as `historicalTrades` may.
         return await self._get("/trades", params, _NEWEST_WEIGHT, urgent=False)
 
+    async def since(self, symbol: str, time_ms: int) -> str:
+        """Return the first aggregates from a time on (within an hour), as JSON text."""
+        # USD-M takes no window of an hour or more.
+        params = {
+            "symbol": symbol,
+            "startTime": time_ms,
+            "endTime": time_ms + 3_599_999,
+            "limit": 5,
+        }
+        return await self._get("/aggTrades", params, self._market.aggregates_weight)
+
     async def time(self) -> str:
         """Return ``{"serverTime": …}``."""
         return await self._get("/time", {}, _TIME_WEIGHT)

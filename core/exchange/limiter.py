@@ -27,11 +27,6 @@ class WeightBudget:
         self._used = 0
         self._banned_until = 0.0
 
-    @property
-    def used(self) -> int:
-        """Weight used in the current minute, by the larger of our count and the exchange's."""
-        return self._used
-
     def delay(self, weight: int, now: float, *, urgent: bool = True) -> float:
         """Reserve `weight` and return 0.0, or return the seconds after which to ask again."""
         if now < self._banned_until:

@@ -183,7 +183,7 @@ class Tape:
             self.received += len(action.rows)
             self._delivered = True
             for row in action.rows:
-                self._accept(_from_rest(row), repaired=True)
+                self._accept(row_of(row), repaired=True)
             return
         self._say(
             Gap(
@@ -231,7 +231,8 @@ class Tape:
         self._out.append(item)
 
 
-def _from_rest(row: RestRow) -> Row:
+def row_of(row: RestRow) -> Row:
+    """Return a row of REST in the shape of the live stream's."""
     first, last = (row.first_id, row.last_id) if isinstance(row, RestAggTrade) else (row.id, row.id)
     time_us = to_us(row.time)
     return (row.id, time_us, row.price, row.quantity, row.buyer_is_maker, first, last)
