@@ -29,10 +29,10 @@ _Seen = dict[tuple[str, int], int]
 
 
 @contextmanager
-def simulator(folder: Path, *, rate: float) -> Iterator[dict[str, object]]:
+def simulator(folder: Path, *, rate: float, history: float = 2.0) -> Iterator[dict[str, object]]:
     """Run a simulated exchange of `rate` trades a second in all; yield its addresses."""
     settings = folder / "exchange.json"
-    settings.write_bytes(orjson.dumps({"rate": rate / len(SYMBOLS)}))
+    settings.write_bytes(orjson.dumps({"rate": rate / len(SYMBOLS), "history": history}))
     command = [sys.executable, "-m", "bench.exchange", str(settings)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -21,6 +21,7 @@ _SUITES = {
     "indicators": ("bench.micro", "indicators"),
     "replay": ("bench.replay", "replay"),
     "live": ("bench.live", "live"),
+    "repair": ("bench.repair", "repair"),
 }
 _VERDICTS = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
 
