@@ -171,13 +171,17 @@ class Links:
         desk.due.pop(f"ack {link.number}", None)
         if link.move("acked"):
             desk.say(Connected(desk.plan.key, desk.time(), desk.position(), link.number))
-            if desk.plan.rotate_us:
-                desk.due["rotate"] = link.opened_us + desk.plan.rotate_us
+            if self.handover is None:
+                self._note_age(link)
         for symbol in self._tapes.unproven():
             desk.due.setdefault(f"prove {symbol}", desk.now_us + PROBE_US)
         if self.handover is not None:
             for symbol in sorted(self.handover.waiting):
                 desk.alarm(f"meet {symbol}", PROBE_US)
+
+    def _note_age(self, link: Link) -> None:
+        if self._desk.plan.rotate_us:
+            self._desk.due["rotate"] = link.opened_us + self._desk.plan.rotate_us
 
     def _send(self, link: Link, sends: list[Send]) -> None:
         self._desk.number(len(sends))
@@ -199,6 +203,7 @@ class Links:
         old = self.open[handover.old]
         if old.move("replaced"):
             desk.requests.append(Hangup(old.number, "replaced"))
+        self._note_age(self.open[handover.new])
         key, position = desk.plan.key, desk.position()
         desk.say(Rotated(key, desk.time(), position, handover.new, handover.old))
 
@@ -208,6 +213,7 @@ class Links:
         self._desk.due.pop("join", None)
         if handover.new not in self.open:
             return  # what it brought, the old one brings too
+        self._note_age(self.open[handover.new])
         for symbol in sorted(handover.waiting):
             self._tapes[symbol].lost()
             if self._release(handover, symbol).state is State.UNPROVEN:

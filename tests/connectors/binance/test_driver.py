@@ -8,11 +8,19 @@ import pytest
 
 from connectors.binance.config import BinanceConfig
 from connectors.binance.driver import Batch, Driver
+from connectors.binance.rest import Rest
 from connectors.binance.source import BinanceSource, shard_of
 from connectors.shutdown import STOP
 from core.exchange.plan import Plan
 from core.market.errors import ConfigError
-from core.market.events import Connected, Disconnected, Frame, GapRepaired, Quarantined
+from core.market.events import (
+    Connected,
+    Disconnected,
+    Frame,
+    GapRepaired,
+    Quarantined,
+    Rotated,
+)
 from core.market.trades import Trades
 from simulator.faults import parse_fault
 from simulator.local import Simulator
@@ -149,3 +157,66 @@ def test_symbols_are_spread_over_shards_the_same_way_everywhere() -> None:
         counts[shard_of(symbol, 4)] += 1
     assert min(counts) > 60
     assert shard_of("BTCUSDT", 4) == 3
+
+
+def test_a_link_is_replaced_without_a_break_again_and_again() -> None:
+    with exchange() as sim:
+        driver = Driver(
+            config(sim, rotate_hours=1.0 / 3600), Plan(symbols=SYMBOLS), dice=random.Random(1)
+        )
+        driver.start()
+        items = taken(driver, lambda out: len(of(out, Rotated)) >= 3, seconds=60)
+        driver.stop()
+        items += driver.take()
+    for symbol in SYMBOLS[:2]:
+        found = ids(items, f"binance:{symbol}")
+        assert found == list(range(found[0], found[0] + len(found)))
+    reasons = [d.reason for d in of(items, Disconnected) if isinstance(d, Disconnected)]
+    assert reasons.count("replaced") >= 2
+    # Nothing was asked of REST: the links overlapped.
+    assert not any(t.repaired for t in of(items, Trades) if isinstance(t, Trades))
+
+
+def test_symbols_come_and_go_while_the_driver_runs() -> None:
+    with exchange() as sim:
+        driver = Driver(config(sim), Plan(symbols=("BTCUSDT",)), dice=random.Random(1))
+        driver.start()
+        items = taken(driver, lambda out: len(ids(out)) > 50)
+        with pytest.raises(ConfigError, match="has no symbol `NOSUCH`"):
+            driver.command(subscribe=("NOSUCH",)).result(10)
+        driver.command(subscribe=("ETHUSDT",)).result(10)
+        items += taken(driver, lambda out: len(ids(out, "binance:ETHUSDT")) > 50)
+        driver.command(unsubscribe=("BTCUSDT",)).result(10)
+        assert driver.resume().symbols == ("ETHUSDT",)
+        driver.take()
+        later = taken(driver, lambda out: len(ids(out, "binance:ETHUSDT")) > 50)
+        driver.stop()
+    assert not ids(later)
+    assert not of(items + later, Quarantined)
+
+
+def test_shards_of_one_process_share_what_the_exchange_allows() -> None:
+    with exchange() as sim:
+        own = config(sim, weight_per_minute=1000)
+        first, second = (Rest(own, clock=time.time) for _ in range(2))
+        assert first.budget is second.budget
+        assert first.budget.ask(800, 60.0, urgent=True) == 0
+        assert second.budget.ask(800, 61.0, urgent=True) == 59.0
+        assert first.budget.refused(418, "7", 62.0) == 7.0
+        assert second.budget.dial(63.0) == 6.0
+
+
+def test_more_streams_than_a_connection_carries_are_refused_with_the_way_out() -> None:
+    many = tuple(f"S{n}USDT" for n in range(600))
+    with pytest.raises(ConfigError, match=r"set it to 2 or more"):
+        BinanceSource(BinanceConfig(), many, audit=("1m",))
+    assert BinanceSource(BinanceConfig(shards=2), many, audit=("1m",)).list_parts()
+
+
+def test_usdm_has_aggregates_only() -> None:
+    futures = BinanceConfig.model_validate({"market": "usdm"})
+    assert (futures.feed, futures.ws) == ("aggTrade", "wss://fstream.binance.com/market")
+    with pytest.raises(ValueError, match="no single trades"):
+        BinanceConfig(market="usdm", feed="trade")
+    with pytest.raises(ValueError, match="no endpoint `vision`; there are binance custom testnet"):
+        BinanceConfig.model_validate({"market": "usdm", "endpoint": "vision"})
