@@ -28,8 +28,8 @@ _VERSION = "klines-2"
 class KlineBuilder:
     """Builds the klines of one instrument.
 
-    A kline's `seq` stands at the latest time seen, of trades and ticks, when it was issued; its
-    scales are the finest seen until then.
+    A kline's `seq` stands at the end of its window, or behind what was issued later; its scales are
+    the finest seen when it was issued.
 
     Args:
         key: The instrument's key.
@@ -286,7 +286,8 @@ class KlineBuilder:
         for of, window in changed:
             if self._is_issued(of, window):
                 window.revision += 1
-                seq = self._positions.at(self._watermark_us)
+                # Not when it was noticed: after a crash other ticks are heard.
+                seq = self._positions.at(window.end_us - 1)
                 scales = self.price_scale, self.quantity_scale
                 self._out.append(window.to_kline(self.key, of, scales, Status.FINAL, seq))
 

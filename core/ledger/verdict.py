@@ -112,12 +112,17 @@ def _reasons(facts: DayFacts, held: Held) -> list[Reason]:
     if scan.misplaced:
         why = f"{scan.misplaced} rows are of another day: {', '.join(facts.files)}"
         out.append(Reason("misplaced", why))
-    check = facts.klines
-    if check is not None and check.differing:
-        first = check.examples[0]
-        why = f"{check.differing} klines of {check.interval} are not what the trades give, first "
-        out.append(Reason("klines", f"{why}{time_text(first.open_us)}: {first.detail}"))
+    if facts.klines is not None and facts.klines.differing:
+        out.append(_differing(facts.klines))
     return out
+
+
+def _differing(check: KlineCheck) -> Reason:
+    if not check.stored:
+        return Reason("klines", f"no klines of {check.interval} are stored")
+    first = check.examples[0]
+    why = f"{check.differing} klines of {check.interval} are not what the trades give, first "
+    return Reason("klines", f"{why}{time_text(first.open_us)}: {first.detail}")
 
 
 def _overlaps(facts: DayFacts) -> list[Reason]:

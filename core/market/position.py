@@ -9,7 +9,7 @@ _PER_MS_BITS = 20
 
 
 class Positions:
-    """Hands out positions of one instrument: the watermark in ms, then a counter within it.
+    """Hands out positions of one instrument: a time in the data in ms, then a counter within it.
 
     A burst of more than 2**20 emissions within one millisecond borrows from the next ones; the
     numbers rise all the same. Positions fit in int64 until the year 2248.
@@ -26,6 +26,6 @@ class Positions:
         self.last = last
 
     def at(self, time_us: int) -> int:
-        """Return the next position at a watermark of `time_us`."""
+        """Return the next position at `time_us`, or behind the last one."""
         self.last = max(self.last + 1, (time_us // 1000) << _PER_MS_BITS)
         return self.last

@@ -77,7 +77,7 @@ def test_the_first_trade_of_a_later_window_closes_the_one_before() -> None:
         KEY, INTERVALS["1m"], 0, 60 * S - 1, 0, 0, 10, 14, 9, 9,
         volume_units=6, quote_volume_units=61, trades=3,
         taker_buy_volume_units=1, taker_buy_quote_volume_units=14,
-        first_id=1, last_id=3, status=Status.FINAL, complete=False, revision=0, seq=60_000 << 20,
+        first_id=1, last_id=3, status=Status.FINAL, complete=False, revision=0, seq=59_999 << 20,
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def test_a_tick_closes_a_window_only_past_the_grace() -> None:
     build.on_trades(batch((1, 30, 10, 1)))
     assert build.on_tick(62 * S - 1) == []
     (kline,) = klines(build.on_tick(62 * S))
-    assert (kline.open_us, kline.seq) == (0, 62_000 << 20)
+    assert (kline.open_us, kline.seq) == (0, 59_999 << 20)
     assert build.on_tick(62 * S) == []
 
 

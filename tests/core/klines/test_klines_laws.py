@@ -197,7 +197,7 @@ class Oracle:
         if row is None:
             return
         self.revisions[interval, at] += 1
-        self.seq = max(self.seq + 1, self.watermark // 1000 << 20)
+        self.seq = max(self.seq + 1, (interval.end_of(at) - 1) // 1000 << 20)
         self.out.append((*row, "final", self.revisions[interval, at], self.seq))
 
     def forming(self) -> list[tuple[object, ...]]:

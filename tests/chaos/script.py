@@ -1,0 +1,82 @@
+"""What goes wrong in one run, as data: the same seed gives the same script."""
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+What = Literal["kill flow", "kill redis", "pause redis", "stop flow", "fill disk"]
+
+SECONDS = 14.0
+"""Of real time that a run takes, beside its beginning and end."""
+SPEED = 40.0
+_FIRST = 4.0  # by then a snapshot was taken: before that a flow has never been
+
+_FAULTS = (
+    "drop@after={a}s",
+    "drop@after={a}s,per=connection",
+    "skip@after={a}s,count={n},stream=btcusdt@trade",
+    "skip@frames={f},count={n}",
+    "duplicate@frames={f},count={n}",
+    "garbage@frames={f}",
+    "garbage@after={a}s,kind=all",
+    "refuse@connection=2,attempts=2,status=503",
+    "refuse@connection=3,attempts=1,status=503",
+)
+_ACTIONS: tuple[What, ...] = (
+    "kill flow", "kill flow", "kill redis", "pause redis", "stop flow", "fill disk",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something done to a process: `at` seconds after the start, for `lasts` seconds."""
+
+    what: What
+    at: float
+    lasts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One run."""
+
+    seed: int
+    processes: int
+    fsync: Literal["always", "everysec"]
+    faults: tuple[str, ...]
+    actions: tuple[Action, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        acts = ", ".join(f"{a.what} at {a.at:.1f} s for {a.lasts:.1f} s" for a in self.actions)
+        return (
+            f"{self.processes} process{'es' * (self.processes > 1)}, AOF {self.fsync}; "
+            f"{' '.join(self.faults) or 'no faults'}; {acts}"
+        )
+
+
+def script_of(seed: int, *, disk: bool = True) -> Script:
+    """Return the script of a seed; `disk`: whether a small file system can be had."""
+    dice = random.Random(seed)
+    faults = tuple(
+        text.format(
+            a=dice.randrange(20, int(SECONDS * SPEED)),
+            n=dice.randrange(1, 40),
+            f=dice.randrange(100, 4000),
+        )
+        for text in dice.sample(_FAULTS, dice.randrange(0, 5))
+    )
+    known = _ACTIONS if disk else tuple(a for a in _ACTIONS if a != "fill disk")
+    count = dice.randrange(1, 4)
+    at = sorted(dice.uniform(_FIRST, SECONDS - 1.0) for _ in range(count))
+    actions = tuple(Action(dice.choice(known), t, dice.uniform(0.0, 3.0)) for t in at)
+    return Script(
+        seed,
+        processes=dice.choice((1, 1, 2)),
+        fsync=dice.choice(("always", "everysec")),
+        faults=faults,
+        actions=actions,
+    )
