@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROBE_US = 2 * SECOND_US
 """How long a tape waits for a live trade before REST is asked for the newest id."""
+_FIRST_PROBE_US = SECOND_US // 4
 _REDIAL_US = 10 * SECOND_US
 
 
@@ -174,7 +175,10 @@ class Links:
             if self.handover is None:
                 self._note_age(link)
         for symbol in self._tapes.unproven():
-            desk.due.setdefault(f"prove {symbol}", desk.now_us + PROBE_US)
+            # One that was never heard of gets a position soon: from then on it can be resumed.
+            fresh = self._tapes[symbol].next_id is None
+            delay = _FIRST_PROBE_US if fresh else PROBE_US
+            desk.due.setdefault(f"prove {symbol}", desk.now_us + delay)
         if self.handover is not None:
             for symbol in sorted(self.handover.waiting):
                 desk.alarm(f"meet {symbol}", PROBE_US)
