@@ -1,13 +1,15 @@
 # `make` prints this help. Every target sets up what it needs.
 
 PYTHON ?= python3
+SEEDS  ?= 50
+FIRST  ?= 1
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PACKAGES := core telemetry connectors strategies simulator config dataflows cli bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint fmt types layers check bench lock clean
+.PHONY: help setup demo run test test-fast lint fmt types layers check chaos bench lock clean
 
 help:  ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ layers: $(READY)  ## Check that imports point down
 	@$(BIN)/lint-imports
 
 check: lint types layers test  ## All of the above: what CI runs
+
+chaos: $(READY)  ## Random faults and kills on real processes (SEEDS=50, FIRST=1)
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
 
 bench: $(READY)  ## Measure, and print the table of budgets
 	@$(BIN)/cryptotools bench --out bench/results/local.json

@@ -24,6 +24,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEBTC")
 ROOT = Path(__file__).parents[2]
 _STOP_S = 60.0
 _PEER_S = 10.0
+_STARTS_S = 4.0
 
 
 def exchange(script: Script) -> Simulator:
@@ -74,6 +75,7 @@ class Flow:
         self._log = (folder / "flow.log").open("ab")
         self._processes = processes
         self._running: list[subprocess.Popen[bytes]] = []
+        self._started = 0.0
         settings = {
             "SYMBOLS": ",".join(SYMBOLS),
             "BINANCE__WS_URL": sim.ws_url,
@@ -98,6 +100,7 @@ class Flow:
 
     def start(self) -> None:
         """Start, going on from the last snapshot."""
+        self._started = time.monotonic()
         ports = _free_ports(self._processes)
         addresses = ";".join(f"127.0.0.1:{port}" for port in ports)
         for n in range(self._processes):
@@ -126,6 +129,8 @@ class Flow:
 
     def stop(self) -> list[int]:
         """End gracefully; return the exit codes."""
+        # A signal that comes before its handlers is the ordinary end of a process.
+        time.sleep(max(0.0, self._started + _STARTS_S - time.monotonic()))
         for process in self._running:
             process.send_signal(signal.SIGTERM)
         try:
@@ -156,11 +161,10 @@ class Disk:
 
     def fill(self) -> None:
         """Leave no space."""
-        with self._ballast.open("wb") as file:
+        with self._ballast.open("wb", buffering=0) as file:
             try:
                 while True:
                     file.write(b"\0" * 65536)
-                    file.flush()
             except OSError:
                 return
 
