@@ -13,7 +13,7 @@ import redis
 from connectors.redis.keys import stream_key
 from core.market.intervals import interval
 from simulator.local import Simulator
-from tests.chaos.run import SYMBOLS
+from tests.chaos.run import SYMBOLS, Left
 
 INTERVALS = ("1m", "5m")
 
@@ -30,6 +30,7 @@ class Verdict:
     lost: int = 0
     doubled: int = 0
     different: int = 0
+    peak_mib: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -53,10 +54,10 @@ class Verdict:
             self.notes.append(f"{what}: out of order")
 
 
-def check(sim: Simulator, redis_url: str, lake: Path) -> Verdict:
+def check(left: Left) -> Verdict:
     """Compare lake and Redis with the market, and with each other."""
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        checker = _Checker(Verdict(), sim, client, lake)
+    with redis.Redis.from_url(left.redis_url, decode_responses=True) as client:
+        checker = _Checker(Verdict(peak_mib=left.peak_mib), left.sim, client, left.lake)
         for symbol in SYMBOLS:
             checker.trades(symbol)
             for name in INTERVALS:

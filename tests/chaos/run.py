@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -18,7 +19,7 @@ from simulator.config import LimitSettings
 from simulator.faults import parse_fault
 from simulator.local import Simulator
 from simulator.scenarios import scenario
-from tests.chaos.script import SECONDS, SPEED, Action, Script
+from tests.chaos.script import SPEED, Action, Script
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEBTC")
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,7 @@ class Flow:
         self._processes = processes
         self._running: list[subprocess.Popen[bytes]] = []
         self._started = 0.0
+        self.peak_mib = 0  # of one process, until it was asked to end
         settings = {
             "SYMBOLS": ",".join(SYMBOLS),
             "BINANCE__WS_URL": sim.ws_url,
@@ -132,6 +134,7 @@ class Flow:
         # A signal that comes before its handlers is the ordinary end of a process.
         time.sleep(max(0.0, self._started + _STARTS_S - time.monotonic()))
         for process in self._running:
+            self.peak_mib = max(self.peak_mib, _peak_mib(process.pid))
             process.send_signal(signal.SIGTERM)
         try:
             return [process.wait(_STOP_S) for process in self._running]
@@ -187,9 +190,19 @@ def mount(folder: Path) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run left behind: the market, the address of Redis, the lake, the highest memory."""
+
+    sim: Simulator
+    redis_url: str
+    lake: Path
+    peak_mib: int
+
+
 @contextmanager
-def carried_out(script: Script, folder: Path) -> Iterator[tuple[Simulator, str, Path]]:
-    """Carry a script out; yield the exchange, the address of Redis, and the lake."""
+def carried_out(script: Script, folder: Path) -> Iterator[Left]:
+    """Carry a script out; yield what it left behind."""
     disk = Disk(folder / "disk")
     server = Redis(folder / "redis", script.fsync)
     try:
@@ -202,7 +215,7 @@ def carried_out(script: Script, folder: Path) -> Iterator[tuple[Simulator, str, 
                 flow.end()
             if any(codes):
                 raise AssertionError(f"the flow ended with {codes}: see {folder / 'flow.log'}")
-            yield sim, server.server.url, folder / "disk" / "lake"
+            yield Left(sim, server.server.url, folder / "disk" / "lake", flow.peak_mib)
     finally:
         server.end()
         disk.unmount()
@@ -214,7 +227,7 @@ def _play(script: Script, flow: Flow, server: Redis, disk: Disk) -> None:
     for action in script.actions:
         time.sleep(max(0.0, began + action.at - time.monotonic()))
         _act(action, flow, server, disk)
-    while time.monotonic() < began + SECONDS:
+    while time.monotonic() < began + script.seconds:
         if flow.died():
             raise AssertionError("the flow ended by itself")
         time.sleep(0.1)
@@ -261,6 +274,15 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def _peak_mib(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    kib = next((ln.split()[1] for ln in status.splitlines() if ln.startswith("VmHWM")), "0")
+    return int(kib) // 1024
 
 
 def _alive(pid: int) -> bool:

@@ -45,6 +45,7 @@ class Script:
     fsync: Literal["always", "everysec"]
     faults: tuple[str, ...]
     actions: tuple[Action, ...]
+    seconds: float = SECONDS
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain values."""
@@ -56,6 +57,14 @@ class Script:
             f"{self.processes} process{'es' * (self.processes > 1)}, AOF {self.fsync}; "
             f"{' '.join(self.faults) or 'no faults'}; {acts}"
         )
+
+
+LONG = (
+    Script(1001, 1, "always", (), (Action("pause redis", 5.0, 60.0),), seconds=80.0),
+    Script(1002, 1, "everysec", (), (Action("kill redis", 5.0, 60.0),), seconds=80.0),
+    Script(1003, 1, "always", (), (Action("fill disk", 5.0, 60.0),), seconds=80.0),
+)
+"""Outages of a minute: 40 minutes of the exchange's time."""
 
 
 def script_of(seed: int, *, disk: bool = True) -> Script:

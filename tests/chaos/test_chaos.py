@@ -12,8 +12,8 @@ from tests.chaos.script import script_of
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 9])
 def test_faults_and_kills_lose_nothing_and_double_nothing(tmp_path: Path, seed: int) -> None:
-    with carried_out(script_of(seed, disk=False), tmp_path) as (sim, url, lake):
-        verdict = check(sim, url, lake)
+    with carried_out(script_of(seed, disk=False), tmp_path) as left:
+        verdict = check(left)
     assert verdict.good, verdict.notes
     assert verdict.trades > 10_000
     assert verdict.repaired > 0
