@@ -1,6 +1,10 @@
 """The states of a connection and of its streams, as tables: nothing about them is elsewhere."""
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
+
+_State = TypeVar("_State", bound=Enum)
 
 
 class LinkState(Enum):
@@ -45,3 +49,17 @@ STREAM_TRANSITIONS: dict[tuple[StreamState, str], StreamState] = {
     (StreamState.STALE, "requested"): StreamState.REQUESTED,
 }
 """The same for streams. ``silent``: REST shows newer ids than the stream has brought."""
+
+
+def diagram(table: Mapping[tuple[_State, str], _State]) -> str:
+    """Return a table of transitions as a Mermaid state diagram.
+
+    >>> print(diagram({(LinkState.DOWN, "opened"): LinkState.SUBSCRIBING}))
+    stateDiagram-v2
+        down --> subscribing: opened
+    """
+    ways: dict[tuple[str, str], list[str]] = {}
+    for (state, event), to in table.items():
+        ways.setdefault((state.value, to.value), []).append(event)
+    lines = [f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in ways.items()]
+    return "\n".join(["stateDiagram-v2", *lines])
