@@ -60,8 +60,16 @@ class Link:
 
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands sent in one go; a refused one's is its exception."""
+        self.tell(commands)
+        return self.hear(len(commands))
+
+    def tell(self, commands: Sequence[Command]) -> None:
+        """Send commands in one go; their answers are for `hear`."""
         self._connection.send_packed_command(self._connection.pack_commands(commands))
-        return [self._answer() for _ in commands]
+
+    def hear(self, count: int) -> list[Any]:
+        """Wait for the answers to so many commands told; a refused one's is its exception."""
+        return [self._answer() for _ in range(count)]
 
     def close(self) -> None:
         """Hang up."""

@@ -20,7 +20,7 @@ class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
     def write_batch(self, values: list[Record]) -> None:
         """Publish records; blocks only while the outbox is full."""
         with one_error():
-            self._writer.publish(values)
+            self._writer.publish(values, wait=False)
 
     def snapshot(self) -> Snapshot:
         """Return what Redis may not have."""

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -30,6 +30,13 @@ LOG = logging.getLogger("cryptotools.redis")
 _ROUND_ROWS = 5000
 """Rows on their way at once: what a server with a slow disk takes well within the time-out."""
 _PAUSE_S = 0.02
+
+
+class _Told(NamedTuple):
+    link: Link
+    sent_at: float
+    calls: dict[str, list[Item]]
+    streams: dict[str, dict[Target, list[Row]]]
 
 
 class Writer:
@@ -57,6 +64,7 @@ class Writer:
         self._backoff = Backoff(dice or random.Random(), base=0.02, cap=2.0, stable=1.0)
         self._outbox = Outbox()
         self._link: Link | None = None
+        self._told: _Told | None = None  # the round that is on its way
         self._hold = 0.0
         # A generation is ours for as long as we live; connections come and go.
         self._generations: dict[str, str] = {}
@@ -72,10 +80,15 @@ class Writer:
         """Rows that Redis has not taken yet."""
         return self._outbox.unsent
 
-    def publish(self, records: Iterable[Record]) -> None:
+    def publish(self, records: Iterable[Record], *, wait: bool = True) -> None:
         """Queue records and send what waits, if Redis is there.
 
         Blocks only while the outbox is full.
+
+        Args:
+            records: What to publish.
+            wait: Whether to hear what Redis says of it; else the next call does, and the caller
+                works on meanwhile.
 
         Raises:
             ServiceError: Another writer took over, or Redis refuses us for good.
@@ -85,7 +98,7 @@ class Writer:
             self._outbox.add(record.key, *rows_of(record))
             if self._is_full():
                 self._make_room()
-        self._send_waiting()
+        self._send_waiting(wait=wait)
 
     def flush(self, seconds: float) -> bool:
         """Wait until Redis has taken all rows, so long at most; return whether it has."""
@@ -125,13 +138,17 @@ class Writer:
 
     # ---- the connection ----
 
-    def _send_waiting(self) -> None:
+    def _send_waiting(self, *, wait: bool = True) -> None:
         if self._clock() < self._again_at:
             return
         try:
-            while self._outbox.unsent:
-                self._send(self._linked())
-            self._prove_held()
+            self._hear()
+            while self._outbox.unsent > self._told_rows():
+                self._hear()
+                self._tell(self._linked())
+            if wait:
+                self._hear()
+                self._prove_held()
         except (redis.RedisError, OSError) as error:
             self._failed(error)
             return
@@ -165,6 +182,7 @@ class Writer:
         self._outbox.forget(asked_at - self._hold)
 
     def _hang_up(self) -> None:
+        self._told = None
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -189,24 +207,35 @@ class Writer:
 
     # ---- the rows ----
 
-    def _send(self, link: Link) -> None:
+    def _told_rows(self) -> int:
+        return 0 if self._told is None else sum(map(len, self._told.calls.values()))
+
+    def _tell(self, link: Link) -> None:
         calls = self._outbox.next_calls(self._config.batch, _ROUND_ROWS)
         self._open(link, calls)
         streams = {key: _by_stream(items) for key, items in calls.items()}
         sent_at = self._clock()
-        commands = [self._call(key, of_key) for key, of_key in streams.items()]
-        answers = link.ask_all(commands)
+        link.tell([self._call(key, of_key) for key, of_key in streams.items()])
+        self._told = _Told(link, sent_at, calls, streams)
+
+    def _hear(self) -> None:
+        # The rows of a round stay in the outbox until its answer was heard.
+        if self._told is None:
+            return
+        told = self._told
+        answers = told.link.hear(len(told.calls))
+        self._told = None
         errors = []
-        for (key, items), answer in zip(calls.items(), answers, strict=True):
+        for (key, items), answer in zip(told.calls.items(), answers, strict=True):
             if isinstance(answer, redis.RedisError):
                 errors.append(answer)
             else:
                 self._served = True
                 self._outbox.taken(key, items, self._clock(), hold=self._hold > 0)
-                self._count(link, key, streams[key], answer)
+                self._count(told.link, key, told.streams[key], answer)
         if errors:
             raise worst(errors)
-        self._outbox.forget(sent_at - self._hold)
+        self._outbox.forget(told.sent_at - self._hold)
 
     def _open(self, link: Link, keys: Iterable[str]) -> None:
         new = [key for key in keys if key not in self._generations]
