@@ -20,6 +20,7 @@ from connectors.redis.failures import Verdict, judge, worst
 from connectors.redis.keys import REGISTRY, meta_key, stream_key
 from connectors.redis.link import Argument, Command, Link, durable_after, load_functions
 from connectors.redis.outbox import Item, Outbox, Snapshot
+from connectors.redis.trimming import TrimWatch
 from connectors.shutdown import STOP
 from core.exchange.backoff import Backoff, Dice
 from core.market.errors import ConfigError, ServiceError
@@ -71,6 +72,7 @@ class Writer:
         # Streams that this connection has added to: what is dropped after that is no repetition.
         self._added: set[str] = set()
         self._warned: set[str] = set()
+        self._trims = TrimWatch()
         self._again_at = 0.0
         self._well_since = clock()
         self._away = self._served = False
@@ -149,6 +151,8 @@ class Writer:
             if wait:
                 self._hear()
                 self._prove_held()
+                if self._link is not None:
+                    self._trims.look(self._link, sorted(self._added), self._clock())
         except (redis.RedisError, OSError) as error:
             self._failed(error)
             return
