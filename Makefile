@@ -3,13 +3,14 @@
 PYTHON ?= python3
 SEEDS  ?= 50
 FIRST  ?= 1
+MINUTES ?= 120
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PACKAGES := core telemetry connectors strategies simulator config dataflows cli bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint fmt types layers check chaos bench lock clean
+.PHONY: help setup demo run test test-fast lint fmt types layers check chaos soak bench lock clean
 
 help:  ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ check: lint types layers test  ## All of the above: what CI runs
 
 chaos: $(READY)  ## Random faults and kills on real processes (SEEDS=50, FIRST=1)
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
+
+soak: $(READY)  ## Hours at speed, with memory and files drawn (MINUTES=120)
+	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) --out soak.svg
 
 bench: $(READY)  ## Measure, and print the table of budgets
 	@$(BIN)/cryptotools bench --out bench/results/local.json

@@ -100,6 +100,11 @@ class Flow:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CRYPTOTOOLS", "REDIS"))}
         self._env = kept | own
 
+    @property
+    def pid(self) -> int:
+        """Of the first process."""
+        return self._running[0].pid
+
     def start(self) -> None:
         """Start, going on from the last snapshot."""
         self._started = time.monotonic()
@@ -145,6 +150,10 @@ class Flow:
         """Say whether a process has ended by itself."""
         return any(process.poll() is not None for process in self._running)
 
+    def said(self) -> str:
+        """Return the end of what it wrote to stderr."""
+        return Path(self._log.name).read_text()[-2000:]
+
     def end(self) -> None:
         """Leave nothing behind."""
         for process in self._running:
@@ -156,11 +165,11 @@ class Flow:
 class Disk:
     """A small file system of its own, which can be filled up; a folder where it may not be."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, small: bool = True) -> None:
         self._folder = folder
         self._ballast = folder / "ballast"
         folder.mkdir(parents=True)
-        self.small = mount(folder)
+        self.small = small and mount(folder)
 
     def fill(self) -> None:
         """Leave no space."""
