@@ -82,15 +82,13 @@ class Links:
     def replied(self, reply: "Reply", frame: Frame) -> None:
         """Take the answer to a request on a link."""
         link = self.open.get(frame.link)
-        if link is None:
-            return
-        answered = link.answered(reply.id)
+        answered = link is not None and link.answered(reply.id)
         if reply.error is not None:
             self._desk.quarantine(f"the exchange refused a request: {reply.error}", frame)
-            self._desk.requests += link.fail(f"refused: {reply.error}")
+            self._desk.requests += link.fail(f"refused: {reply.error}") if link else []
         elif not answered:
             self._desk.quarantine("an answer to no request of ours", frame)
-        elif not link.unanswered:
+        elif link is not None and not link.unanswered:
             self._acked(link)
 
     # ---- what is wanted ----
