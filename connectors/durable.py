@@ -30,12 +30,12 @@ def publish(path: Path, data: bytes | memoryview, *, service: str) -> None:
     """
     hidden = path.with_name(f".{path.name}.tmp")
     try:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         _write(hidden, data)
         hidden.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
-        raise _explain(path, error, service) from error
+        raise explain(path, error, service) from error
 
 
 def usable(folder: Path, *, service: str) -> None:
@@ -46,11 +46,11 @@ def usable(folder: Path, *, service: str) -> None:
 
     """
     try:
-        _make_folder(folder)
+        make_folder(folder)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _explain(folder, error, service) from None
+        raise explain(folder, error, service) from None
 
 
 def clean(root: Path) -> int:
@@ -106,15 +106,17 @@ def _remove_dead(path: Path) -> bool:
     return False
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they last."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last: what was made, renamed or removed."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(file)
@@ -122,7 +124,8 @@ def _sync(folder: Path) -> None:
         os.close(file)
 
 
-def _explain(path: Path, error: OSError, service: str) -> ServiceError:
+def explain(path: Path, error: OSError, service: str) -> ServiceError:
+    """Return what to raise when a file cannot be written: names it and the way out."""
     why = f"cannot write {path}: {error.strerror}"
     if error.errno in _FULL:
         hint = "free some space, or choose another folder, and start again"

@@ -9,11 +9,13 @@ The number is the first trade id, for all other records the lowest `seq`.
 import os
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+import pyarrow as pa
 
 from core.market.errors import FileError
 from core.market.symbols import Instrument
@@ -43,12 +45,16 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Part:
-    """One file of the lake; parts sort in the order of their rows."""
+    """One file of the lake; parts sort in the order of their rows.
+
+    `rows` are those of a file that is not there yet: of a log, in memory.
+    """
 
     slot: Slot
     date: str
     first: int
     path: Path
+    rows: pa.Table | None = field(default=None, compare=False)
 
 
 def escape(text: str) -> str:

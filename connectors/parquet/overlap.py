@@ -32,11 +32,15 @@ from core.market.trades import Bools
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to do: write `table` (None: nothing) as `path`, then remove `replaced`."""
+    """What to do: write `table` (None: nothing) as `path`, then remove `replaced`.
+
+    `touched` are the files there that have ids between those of the new rows.
+    """
 
     path: Path
     table: Table | None
     replaced: tuple[Path, ...] = ()
+    touched: tuple[Path, ...] = ()
 
 
 def settle(new: Table, folder: Path, kind: Kind) -> Change:
@@ -59,18 +63,20 @@ def settle(new: Table, folder: Path, kind: Kind) -> Change:
     old = pa.concat_tables([_finest(table, [new, *stored]) for table in stored])
     if _known(old, new, kind).all():
         return _replacing(folder, new, touched, by)
+    there = tuple(touched)
     rest = new.filter(pa.array(~_known(new, old, kind)))
     if not rest.num_rows:
-        return Change(path, None)
+        return Change(path, None, touched=there)
     if not any(_crosses(_bounds(rest, by), _bounds(table, by)) for table in stored):
-        return Change(folder / part_name(_bounds(rest, by)[0]), rest)
+        return Change(folder / part_name(_bounds(rest, by)[0]), rest, touched=there)
     merged = pa.concat_tables([old, _finest(rest, [new, *stored])])
     return _replacing(folder, merged.sort_by(by), touched, by)
 
 
 def _replacing(folder: Path, table: Table, touched: list[Path], by: str) -> Change:
     path = folder / part_name(_bounds(table, by)[0])
-    return Change(path, table, tuple(p for p in touched if p != path))
+    replaced = tuple(p for p in touched if p != path)
+    return Change(path, table, replaced, tuple(touched))
 
 
 def _near(folder: Path, first: int, last: int) -> list[Path]:

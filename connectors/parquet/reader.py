@@ -1,6 +1,9 @@
 """Reads the lake back: trades as batches in id order, klines one by one.
 
 A path may be the lake, any folder of it, or one file; symbol and day are pruned by folder names.
+Files are whole or not there, so a reader sees rows up to the last one that a writer filled. With
+`pending` it sees the younger ones too, from the logs of a running flow or of one that died: all but
+the few thousand, or those since the last snapshot, that are still in the writer's memory.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -15,6 +18,7 @@ import pyarrow.parquet as pq
 
 from connectors.parquet.encoding import BROKEN, unreadable
 from connectors.parquet.layout import Kind, Part, Wanted, day_of, find
+from connectors.parquet.open_rows import logged_parts
 from connectors.parquet.tables import SHAPES, Batch, klines_of, trades_of
 from core.market import schemas
 from core.market.decimals import MAX_DIGITS
@@ -68,6 +72,8 @@ def read_trades(
     symbols: Collection[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    *,
+    pending: bool = False,
 ) -> Iterator[tuple[str, Trades]]:
     """Yield (key, trades) of up to 65,536 rows, key by key, each key in id order.
 
@@ -76,21 +82,24 @@ def read_trades(
         symbols: Symbols (``BTCUSDT``) or keys (``binance:BTCUSDT``); None for all.
         start: First trade time, aware of its zone.
         end: End of trade time, exclusive.
+        pending: Whether to read the rows that are in no file yet, too.
 
     Raises:
         FileError: A file that is no trades of a lake, or broken; or no such path.
 
     """
     span = Range.of(start, end)
-    for key, parts in trade_parts(path, symbols, span).items():
+    for key, parts in trade_parts(path, symbols, span, pending=pending).items():
         for _, trades in read_parts(parts, span):
             yield key, trades
 
 
-def trade_parts(path: Path, symbols: Collection[str] | None, span: Range) -> dict[str, list[Part]]:
+def trade_parts(
+    path: Path, symbols: Collection[str] | None, span: Range, *, pending: bool = False
+) -> dict[str, list[Part]]:
     """Return the files of trades by key, in the order of their rows."""
     found: dict[str, list[Part]] = {}
-    for part in find(path, Wanted(Kind.TRADES, symbols, *span.days)):
+    for part in _parts(path, Wanted(Kind.TRADES, symbols, *span.days), pending=pending):
         found.setdefault(part.slot.key, []).append(part)
     return found
 
@@ -114,7 +123,7 @@ def read_parts(
     for part in parts_since(parts, at):
         if part.date > at.date:
             at = Position(part.date)
-        for batch in _batches(part.path, _check_trades, progress):
+        for batch in _batches(part, _check_trades, progress):
             for trades in trades_of(part.slot.key, batch):
                 fresh = _after(trades, at.next_id, part.path)
                 at = Position(part.date, max(at.next_id, int(trades.id[-1]) + 1))
@@ -129,6 +138,8 @@ def read_klines(
     intervals: Collection[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    *,
+    pending: bool = False,
 ) -> Iterator[Kline]:
     """Yield final klines whose window opens in ``start <= t < end``.
 
@@ -138,16 +149,32 @@ def read_klines(
     """
     span = Range.of(start, end)
     low, high = span.start_us or 0, span.end_us
-    for part in find(path, Wanted(Kind.KLINES, symbols, *span.days, intervals)):
-        for batch in _batches(part.path, _check_klines):
+    parts = _parts(path, Wanted(Kind.KLINES, symbols, *span.days, intervals), pending=pending)
+    open_slots = {part.slot for part in parts if part.rows is not None}
+    seen: set[Kline] = set()
+    for part in parts:
+        for batch in _batches(part, _check_klines):
             for kline in klines_of(part.slot.key, batch):
+                if part.slot in open_slots:
+                    if kline in seen:  # in a log, and since then in a file
+                        continue
+                    seen.add(kline)
                 if kline.open_us >= low and (high is None or kline.open_us < high):
                     yield kline
 
 
+def _parts(path: Path, wanted: Wanted, *, pending: bool) -> list[Part]:
+    logged = logged_parts(path, wanted) if pending else []  # before the files: see there
+    return sorted(find(path, wanted) + logged)
+
+
 def _batches(
-    path: Path, check: Callable[[Path, pa.Schema], None], progress: Progress | None = None
+    part: Part, check: Callable[[Path, pa.Schema], None], progress: Progress | None = None
 ) -> Iterator[Batch]:
+    if part.rows is not None:
+        yield from part.rows.to_batches(BATCH_ROWS)
+        return
+    path = part.path
     try:
         size, done = path.stat().st_size, 0
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

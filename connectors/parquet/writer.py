@@ -1,26 +1,34 @@
 """Writes records to the lake: which file a row goes into depends on the rows alone.
 
 A file ends with its span of data time, at `rotate_rows`, or where a decimal scale grows; never
-because a batch ended or time passed. Rows since the last file are pending: they are in the
-snapshot, and a run that goes on from there writes the files an undisturbed run would write.
+because a batch ended or time passed. Rows since the last file are pending. They are appended to a
+log (`connectors.arrowlog.journal` has its rule) a few thousand at a time, the rest when a snapshot
+is taken, which is then no more than a place in that log. A run that goes on from there writes the
+files an undisturbed run would write; a file made since is cut back to the rows of the snapshot. A
+run that begins afresh makes files of what a dead one left, and rows that it then brings again are
+known by their id (`connectors.parquet.overlap`).
 """
 
 import contextlib
 from typing import TypeAlias, TypedDict
 
+from connectors.arrowlog.files import cut_back
+from connectors.arrowlog.frames import Batch
+from connectors.arrowlog.journal import Journal, Mark
+from connectors.arrowlog.state import Closing, Name
 from connectors.durable import publish
 from connectors.parquet.config import LakeConfig
 from connectors.parquet.encoding import encode
 from connectors.parquet.layout import Kind, Slot, folder
-from connectors.parquet.overlap import settle
+from connectors.parquet.logged import bring_forward, log_all_trades, log_records, log_trades
+from connectors.parquet.overlap import Change, settle
 from connectors.parquet.pending import (
     RecordRows,
     Scales,
     TradeRows,
-    packed,
+    loaded,
     span_of,
     too_wide,
-    unpacked,
 )
 from core.market.errors import SnapshotError
 from core.market.events import Event, Quarantined
@@ -32,34 +40,49 @@ from telemetry import metrics
 Record: TypeAlias = Trades | Kline | Signal | Event
 """What the lake stores; each has one schema."""
 
-VERSION = 1
-"""Of the snapshot."""
+VERSION = 2
+"""Of the snapshot. Version 1 held the rows themselves."""
+
+_LOG_TRADES = 4096
+_LOG_RECORDS = 256
+_BULK_TRADES = 16_384
+"""Batches this large are a replay's: their rows mostly reach a file before the next snapshot."""
 
 
 class Snapshot(TypedDict):
-    """Pending rows as plain values.
+    """Where to go on, as plain values.
 
     Attributes:
         version: `VERSION`.
         scales: By key, the finest decimal places of price and quantity so far.
-        open: Per open file its kind, key, interval, scales and rows (an Arrow IPC stream).
+        log: The place in the log up to which rows are pending.
 
     """
 
     version: int
     scales: dict[str, Scales]
-    open: list[tuple[str, str, str, Scales, bytes]]
+    log: Mark
 
 
 class LakeWriter:
-    """One writer of a lake; each key belongs to one writer at a time."""
+    """One writer of a lake; each key belongs to one writer at a time.
 
-    def __init__(self, config: LakeConfig) -> None:
+    Args:
+        config: Where the lake is and when a file is full.
+        journal: The log of pending rows; without one they are in memory only, and there are no
+            snapshots: for a job that writes, flushes and ends.
+
+    """
+
+    def __init__(self, config: LakeConfig, journal: Journal | None = None) -> None:
         self._config = config
+        self._journal = journal
         self._trades: dict[Slot, TradeRows] = {}
         self._records: dict[Slot, RecordRows] = {}
         # By key: a file begins at the finest scale seen, so that scales stop changing.
         self._scales: dict[str, Scales] = {}
+        self._unlogged = 0
+        self._fresh: dict[Kind, int] = {}
 
     @property
     def pending_rows(self) -> int:
@@ -70,14 +93,15 @@ class LakeWriter:
         """Take a record; what the lake does not store (ticks, frames, forming klines) is ignored.
 
         Raises:
-            ServiceError: A file was full and could not be written. Nothing is lost: its rows are
-                still pending.
+            ServiceError: A file was full, or the log, and could not be written. Nothing is lost:
+                its rows are still pending.
             FileError: A file that is there, and whose rows overlap, cannot be read.
 
         """
         match record:
             case Trades():
                 self._write_trades(record)
+                self._log_trades(len(record))
             case Kline(status=Status.FINAL):
                 slot = Slot(Kind.KLINES, record.key, record.interval.name)
                 self._write_record(slot, record, record.open_us)
@@ -94,44 +118,79 @@ class LakeWriter:
             self._close(rows)
 
     def snapshot(self) -> Snapshot:
-        """Return the pending rows."""
-        return Snapshot(
-            version=VERSION,
-            scales=dict(self._scales),
-            open=[
-                (r.slot.kind.value, r.slot.key, r.slot.interval, r.scales, packed(r.batch()))
-                for r in self._pending()
-            ],
-        )
+        """Make the pending rows last; return their place.
+
+        Raises:
+            ServiceError: The log cannot be written.
+            ValueError: There is no log.
+
+        """
+        if self._journal is None:
+            raise ValueError("a writer without a log has no snapshots")
+        log_all_trades(self._journal, list(self._trades.values()))
+        for kind, fresh in self._fresh.items():
+            if fresh:
+                self._log_records(kind)
+        bring_forward(self._journal, self._pending())
+        return Snapshot(version=VERSION, scales=dict(self._scales), log=self._journal.mark())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot: take the rows that followed it next.
 
         Raises:
             SnapshotError: It is of another version.
+            ServiceError: The log is gone.
 
         """
-        if snapshot["version"] != VERSION:
-            raise SnapshotError("the lake's pending rows", snapshot["version"], VERSION)
+        version = snapshot.get("version")
+        if version != VERSION:
+            raise SnapshotError("the lake's writer", f"version {version}", f"version {VERSION}")
         self._scales = dict(snapshot["scales"])
-        for kind, key, interval, scales, data in snapshot["open"]:
-            self._load(Slot(Kind(kind), key, interval), scales, data)
+        if self._journal is not None:
+            self._load(self._journal.resume(snapshot["log"], self._cut_back))
+
+    def begin(self, run: str) -> None:
+        """Begin without a snapshot: what a dead run left becomes files, unless it is `run` itself.
+
+        Raises:
+            ServiceError: A file or the log cannot be written.
+            FileError: A file that is there, and whose rows overlap, cannot be read.
+
+        """
+        if self._journal is None:
+            return
+        if self._journal.run == run:
+            self._journal.rewind(self._cut_back)
+            return
+        self._load(self._journal.left())
+        self.flush_all()
+        self._journal.begin(run)
 
     def _pending(self) -> list[TradeRows | RecordRows]:
         return [*self._trades.values(), *self._records.values()]
 
-    def _load(self, slot: Slot, scales: Scales, data: bytes) -> None:
-        batch = unpacked(data)
-        if slot.kind is Kind.TRADES:
-            span = span_of(batch.column("time")[0].as_py(), self._config.rotate_seconds)
-            aggregate = "first_id" in batch.schema.names
-            self._trades[slot] = TradeRows(slot, span, scales, aggregate=aggregate)
-            self._trades[slot].load(batch)
-        else:
-            name = "open_time" if slot.kind is Kind.KLINES else "time"
-            span = span_of(batch.column(name)[0].value, self._config.records_rotate_seconds)
-            self._records[slot] = RecordRows(slot, span)
-            self._records[slot].load(batch)
+    def _load(self, held: dict[Name, list[Batch]]) -> None:
+        for name, batches in held.items():
+            rows = self._loaded(name, batches)
+            if isinstance(rows, TradeRows):
+                self._trades[rows.slot] = rows
+            else:
+                self._records[rows.slot] = rows
+
+    def _loaded(self, name: Name, batches: list[Batch]) -> TradeRows | RecordRows:
+        seconds = self._config.rotate_seconds, self._config.records_rotate_seconds
+        return loaded(name, batches, seconds)
+
+    def _log_trades(self, rows: int) -> None:
+        self._unlogged += rows
+        if self._journal is None or rows >= _BULK_TRADES or self._unlogged < _LOG_TRADES:
+            return
+        log_trades(self._journal, self._trades.values(), 4 * _LOG_TRADES)
+        self._unlogged = 0
+
+    def _log_records(self, kind: Kind) -> None:
+        log_records(self._journal, (r for slot, r in self._records.items() if slot.kind is kind))
+        self._fresh[kind] = 0
 
     def _write_trades(self, trades: Trades) -> None:
         slot = Slot(Kind.TRADES, trades.key)
@@ -144,9 +203,11 @@ class LakeWriter:
             if open_file is None:
                 open_file = self._trades[slot] = self._begin(slot, trades)
                 rows = open_file.room(trades, self._config.rotate_rows)
-            open_file.append(trades.take(slice(0, rows)))
+            open_file.append(trades if rows == len(trades) else trades.take(slice(0, rows)))
             if open_file.rows >= self._config.rotate_rows:
                 self._close(open_file)
+            if rows == len(trades):  # nearly always: cutting a batch costs more than storing it
+                break
             trades = trades.take(slice(rows, None))
 
     def _begin(self, slot: Slot, trades: Trades) -> TradeRows:
@@ -170,16 +231,41 @@ class LakeWriter:
         rows.append(record)
         if rows.rows >= self._config.rotate_rows:
             self._close(rows)
+        fresh = self._fresh[slot.kind] = self._fresh.get(slot.kind, 0) + 1
+        if fresh >= _LOG_RECORDS:
+            self._log_records(slot.kind)
 
     def _close(self, rows: TradeRows | RecordRows) -> None:
         place = folder(self._config.path, rows.slot, rows.span[0])
         change = settle(rows.table(), place, rows.slot.kind)
+        self._note(rows, change)
         if change.table is not None:
             data = encode(change.table, self._config.compression_level)
             publish(change.path, data, service="lake")
         for path in change.replaced:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+        if self._journal is not None:
+            self._journal.closed(rows.name)
         metrics.STORED.labels(rows.slot.kind.value).inc(rows.rows)
         self._trades.pop(rows.slot, None)
         self._records.pop(rows.slot, None)
+
+    def _note(self, rows: TradeRows | RecordRows, change: Change) -> None:
+        if self._journal is None or change.table is None:
+            return
+        path = str(change.path.relative_to(self._config.path))
+        # A file that took rows of others in is not to be cut back: they are nowhere else.
+        own = self._journal.made(rows.name) == path and change.touched == (change.path,)
+        undo = not change.touched or own
+        self._journal.closing(Closing(rows.name, path, change.table.num_rows, undo))
+
+    def _cut_back(self, closing: Closing, batches: list[Batch]) -> None:
+        rows = self._loaded(closing.name, batches) if batches else None
+        cut_back(
+            self._config.path,
+            closing,
+            rows.rows if rows else 0,
+            lambda: encode(rows.table() if rows else None, self._config.compression_level),
+            service="lake",
+        )

@@ -9,7 +9,7 @@ back, the lowest number that still sorts behind the files there.
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -23,7 +23,22 @@ Batch: TypeAlias = pa.RecordBatch
 
 ROW_GROUP_ROWS = 8192
 _KEY = b"key"
-_LEVEL = 3
+_OPTIONS: dict[str, Any] = {
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "data_page_size": 1 << 20,
+    "compression": "zstd",
+    "compression_level": 3,
+    "use_dictionary": ["kind"],
+    "column_encoding": {
+        "received": "DELTA_BINARY_PACKED",
+        "link": "DELTA_BINARY_PACKED",
+        "payload": "PLAIN",
+    },
+    "write_statistics": ["received"],
+    "write_page_checksum": True,
+}
+"""All that moves a byte."""
 _BROKEN = (pa.ArrowException, OSError, UnicodeError)
 
 
@@ -54,6 +69,12 @@ def to_batch(frames: Sequence[Frame]) -> Batch:
     return pa.record_batch(arrays, schema=FRAMES)
 
 
+def concatenated(batches: Sequence[Batch]) -> Batch:
+    """Return frames as one batch."""
+    (batch,) = pa.Table.from_batches(batches, FRAMES).combine_chunks().to_batches()
+    return batch
+
+
 def from_batch(key: str, batch: Batch) -> list[Frame]:
     """Return the frames of a batch, in order."""
     received = batch.column("received").view(pa.int64()).to_pylist()
@@ -61,36 +82,48 @@ def from_batch(key: str, batch: Batch) -> list[Frame]:
     return [Frame(key, *row) for row in zip(received, *columns, strict=True)]
 
 
-def encode(key: str, batch: Batch) -> memoryview:
-    """Return a Parquet file of frames; it names its key, so it can be read from anywhere."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        pa.Table.from_batches([batch]).replace_schema_metadata({_KEY: key.encode()}),
-        sink,
-        version="2.6",
-        data_page_version="1.0",
-        row_group_size=ROW_GROUP_ROWS,
-        data_page_size=1 << 20,
-        compression="zstd",
-        compression_level=_LEVEL,
-        use_dictionary=["kind"],
-        column_encoding={
-            "received": "DELTA_BINARY_PACKED",
-            "link": "DELTA_BINARY_PACKED",
-            "payload": "PLAIN",
-        },
-        write_statistics=["received"],
-        write_page_checksum=True,
-    )
-    return memoryview(sink.getvalue())
+class Encoder:
+    """A Parquet file in the making: frames go in as they come, a row group at a time is packed.
+
+    The bytes are those of a file made at once: groups have 8,192 frames wherever batches end. It
+    names its key, so it can be read from anywhere.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._schema = FRAMES.with_metadata({_KEY: key.encode()})
+        self._sink = pa.BufferOutputStream()
+        self._writer = pq.ParquetWriter(self._sink, self._schema, **_OPTIONS)
+        self._rest: list[Batch] = []
+        self._rows = 0
+
+    def add(self, batch: Batch) -> None:
+        """Take frames."""
+        self._rest.append(batch)
+        self._rows += batch.num_rows
+        while self._rows >= ROW_GROUP_ROWS:
+            self._pack(ROW_GROUP_ROWS)
+
+    def finish(self) -> memoryview:
+        """Return the file; nothing can be added any more."""
+        if self._rows:
+            self._pack(self._rows)
+        self._writer.close()
+        return memoryview(self._sink.getvalue())
+
+    def _pack(self, rows: int) -> None:
+        batch = concatenated(self._rest)
+        table = pa.Table.from_batches([batch.slice(0, rows)]).cast(self._schema)
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self._rows -= rows
+        self._rest = [batch.slice(rows)] if self._rows else []
 
 
-def rows_of(path: Path) -> int:
-    """Return the number of frames in a file, or raise `FileError`."""
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+def encode(key: str, batches: Sequence[Batch]) -> memoryview:
+    """Return a Parquet file of frames of one shard."""
+    encoder = Encoder(key)
+    for batch in batches:
+        encoder.add(batch)
+    return encoder.finish()
 
 
 def key_of(path: Path) -> str:

@@ -1,4 +1,3 @@
-import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from connectors.parquet.config import LakeConfig
 from connectors.parquet.writer import LakeWriter
 from core.market import schemas
-from core.market.errors import SnapshotError
 from core.market.events import ExchangeKline, Frame, Gap, Quarantined, Tick
 from core.market.intervals import INTERVALS
 from core.market.kline import Kline, Status
@@ -236,65 +234,6 @@ def test_a_million_generated_trades_take_less_than_five_bytes_each(tmp_path: Pat
 
     size = sum(p.stat().st_size for p in tmp_path.rglob("*.parquet"))
     assert size / n < 5.0
-
-
-@settings(max_examples=30, deadline=None)
-@given(rows=ROWS, cut=st.integers(0, 40), stop=st.booleans(), rotate_rows=st.integers(1, 12))
-def test_going_on_from_a_snapshot_gives_the_files_of_an_undisturbed_run(
-    trades: MakeTrades,
-    files: Files,
-    rows: list[tuple[int, int, int, tuple[int, int], bool]],
-    cut: int,
-    stop: bool,
-    rotate_rows: int,
-) -> None:
-    records: list[Any] = [
-        *_trades_of(rows, trades),
-        *(kline(n * HOUR_US // 3) for n in range(len(rows))),
-    ]
-    records.sort(key=lambda r: r.id[0] - 100 if isinstance(r, Trades) else 3 * r.seq // HOUR_US)
-    with TemporaryDirectory() as folder:
-        one, other = Path(folder, "one"), Path(folder, "other")
-        write(one, records, rotate_rows=rotate_rows)
-
-        first = LakeWriter(config(other, rotate_rows=rotate_rows))
-        for record in records[:cut]:
-            first.write(record)
-        snapshot = pickle.loads(pickle.dumps(first.snapshot()))
-        # It lived on for a while, then was killed or stopped gracefully.
-        for record in records[cut : cut + 5]:
-            first.write(record)
-        if stop:
-            first.flush_all()
-        second = LakeWriter(config(other, rotate_rows=rotate_rows))
-        second.restore(snapshot)
-        for record in records[cut:]:
-            second.write(record)
-        second.flush_all()
-
-        assert files(other) == files(one)
-
-
-def test_a_snapshot_remembers_the_finest_scale(tmp_path: Path, trades: MakeTrades) -> None:
-    first = LakeWriter(config(tmp_path, rotate_rows=1))
-    first.write(trades([(1, 1, 1)], scales=(3, 4)))
-    second = LakeWriter(config(tmp_path, rotate_rows=1))
-    second.restore(first.snapshot())
-
-    second.write(trades([(2, 1, 1)], first=101, scales=(2, 5)))
-
-    paths = sorted(tmp_path.rglob("*.parquet"))
-    scales = [pq.read_schema(p).field("price").type.scale for p in paths]
-    assert scales == [3, 3]
-
-
-def test_a_snapshot_of_another_version_is_refused(tmp_path: Path) -> None:
-    writer = LakeWriter(config(tmp_path))
-    snapshot = writer.snapshot()
-    snapshot["version"] = 0
-
-    with pytest.raises(SnapshotError, match=r"pending rows is `0`, expected `1`"):
-        writer.restore(snapshot)
 
 
 def test_only_final_klines_are_stored_and_a_revision_is_another_row(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 import gzip
-import pickle
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pyarrow.parquet as pq
@@ -9,13 +7,11 @@ import pytest
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSource
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from connectors.recording.reader import read_frames, read_lists, shards
 from connectors.recording.sink import RecordingSink
 from connectors.recording.writer import RecordingWriter, Rotation
-from core.market.errors import FileError, SnapshotError
+from core.market.errors import FileError
 from core.market.events import Frame
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "ws-spot-2024-08"
@@ -101,60 +97,6 @@ def test_a_list_is_one_row_group(tmp_path: Path) -> None:
     write(tmp_path, frames(20_000, step_us=1))
 
     assert [len(chunk) for chunk in read_lists(tmp_path)] == [8192, 8192, 3616]
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    steps=st.lists(st.sampled_from([-5, 0, 1, HOUR_US // 3]), min_size=1, max_size=40),
-    cut=st.integers(0, 40),
-    rows=st.integers(1, 9),
-)
-def test_going_on_from_a_snapshot_gives_the_files_of_an_undisturbed_run(
-    steps: list[int], cut: int, rows: int
-) -> None:
-    now, items = HOUR_US, []
-    for n, step in enumerate(steps):
-        now += step
-        items.append(Frame(KEY, now, "frame", 0, f"{n}"))
-    with TemporaryDirectory() as name:
-        whole, resumed = Path(name, "whole"), Path(name, "resumed")
-        write(whole, items, Rotation(rows=rows))
-
-        first = RecordingWriter(resumed, Rotation(rows=rows))
-        for frame in items[:cut]:
-            first.write(frame)
-        second = RecordingWriter(resumed, Rotation(rows=rows))
-        second.restore(pickle.loads(pickle.dumps(first.snapshot())))
-        for frame in items[cut:]:
-            second.write(frame)
-        second.flush_all()
-
-        assert files(resumed) == files(whole)
-
-
-def test_frames_that_reached_a_file_after_the_snapshot_stay_and_do_not_come_twice(
-    tmp_path: Path,
-) -> None:
-    before, lost, after = frames(3), frames(4, start_us=9_000), frames(5, start_us=50_000)
-    killed = RecordingWriter(tmp_path, Rotation(rows=7))
-    for frame in before:
-        killed.write(frame)
-    snapshot = killed.snapshot()
-    for frame in lost:
-        killed.write(frame)  # the file is full and closed; then the process dies
-
-    again = RecordingWriter(tmp_path, Rotation(rows=7))
-    again.restore(snapshot)
-    for frame in after:
-        again.write(frame)
-    again.flush_all()
-
-    assert list(read_frames(tmp_path)) == [*before, *lost, *after]
-
-
-def test_a_snapshot_of_another_version_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match="pending frames is `0`, expected `1`"):
-        RecordingWriter(tmp_path).restore({"version": 0, "open": []})
 
 
 @pytest.mark.parametrize("cut", [0, 10, 300, -5])
