@@ -14,13 +14,13 @@ _EVERY_S = 0.1
 
 
 @contextmanager
-def bar(*, show: bool) -> Iterator[None]:
+def bar(*, show: bool, label: str = "replay") -> Iterator[None]:
     """Draw how far the process's input has been read, with rows per second."""
     if not show or not ERR.is_terminal:
         yield
         return
     done = threading.Event()
-    drawing = threading.Thread(target=_draw, args=(done,), daemon=True)
+    drawing = threading.Thread(target=_draw, args=(done, label), daemon=True)
     drawing.start()
     try:
         yield
@@ -29,17 +29,17 @@ def bar(*, show: bool) -> Iterator[None]:
         drawing.join()
 
 
-def _draw(done: threading.Event) -> None:
+def _draw(done: threading.Event, label: str) -> None:
     began = time.monotonic()
     columns = (
-        TextColumn("replay"),
+        TextColumn(label),
         BarColumn(),
         TextColumn("{task.percentage:3.0f} %"),
         TextColumn("{task.fields[rows]} rows, {task.fields[rate]}/s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=ERR, transient=True) as progress:
-        task = progress.add_task("replay", total=None, rows="0", rate="0")
+        task = progress.add_task(label, total=None, rows="0", rate="0")
         while not done.wait(_EVERY_S):
             rate = PROGRESS.rows / max(time.monotonic() - began, 1e-9)
             progress.update(

@@ -27,7 +27,11 @@ def print_summary(summary: Summary) -> None:
     ]
     if summary.strategy_errors:
         rows.append(("strategies stopped", summary.strategy_errors))
-    if not summary.balanced:
+    if summary.stored is not None:
+        rows.insert(2, ("stored", f"{summary.stored} trades"))
+    if not summary.all_stored:
+        rows.append(("[bold red]books[/]", "stored is not accepted"))
+    elif not summary.balanced:
         rows.append(("[bold red]books[/]", "received is not accepted + duplicates + rejected"))
     OUT.print(table("", "", rows=rows))
 

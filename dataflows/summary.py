@@ -12,12 +12,14 @@ from telemetry.progress import PROGRESS
 class Summary:
     """Totals of this process. received = accepted + duplicates + rejected, in trades.
 
-    `rows` are those of the input, whatever they are: trades, klines, frames.
+    `rows` are those of the input, whatever they are: trades, klines, frames. `stored` are trades
+    in closed files of the lake, which at the end are those accepted; None where none is written.
     """
 
     rows: int
     received: int
     accepted: int
+    stored: int | None
     duplicates: int
     rejected: int
     repaired: int
@@ -34,20 +36,30 @@ class Summary:
     @property
     def balanced(self) -> bool:
         """Whether the books balance."""
-        return self.received == self.accepted + self.duplicates + self.rejected
+        entered = self.received == self.accepted + self.duplicates + self.rejected
+        return entered and self.all_stored
+
+    @property
+    def all_stored(self) -> bool:
+        """Whether each trade accepted is in the lake, where one is written."""
+        return self.stored is None or self.stored == self.accepted
 
     def as_dict(self) -> dict[str, object]:
         """Return it for JSON."""
         return {**asdict(self), "balanced": self.balanced}
 
 
-def summarize(seconds: float) -> Summary:
-    """Return the totals as they stand."""
+def summarize(seconds: float, *, lake: bool = False) -> Summary:
+    """Return the totals as they stand; `lake` says whether the run wrote one.
+
+    Of a run that went on from a snapshot `stored` has also rows that were pending in it.
+    """
     total = metrics.total
     return Summary(
         rows=PROGRESS.rows or total(metrics.RECEIVED),
         received=total(metrics.RECEIVED),
         accepted=total(metrics.ACCEPTED),
+        stored=total(metrics.STORED, kind="trades") if lake else None,
         duplicates=total(metrics.DUPLICATE),
         rejected=total(metrics.REJECTED),
         repaired=total(metrics.REPAIRED),

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ from connectors.shutdown import STOP
 from core.market.errors import ConfigError, ServiceError
 from dataflows import engine
 from dataflows.main import Work, build, live_source
-from dataflows.outputs import Outputs, outputs_of, redis_url
+from dataflows.outputs import outputs_of, redis_url
 from dataflows.setup import kline_plan, prepare
 from dataflows.summary import summarize
 
@@ -117,7 +118,7 @@ def register(app: typer.Typer) -> None:
             url = redis_url(settings) or ""
             sinks = outputs_of(settings)
             show = ConsoleSink(json=json)
-            outputs = Outputs({**sinks.records, "console": show}, sinks.recording)
+            outputs = replace(sinks, records={**sinks.records, "console": show})
             work = Work(kline_plan(settings), settings.strategies)
             flow = build({"exchange": live_source(settings)}, work, outputs)
             _announce(directory, url, found, speed, json=json)
@@ -125,7 +126,7 @@ def register(app: typer.Typer) -> None:
                 threading.Timer(seconds, STOP.set).start()
             began = time.monotonic()
             engine.run(flow)
-        summary = summarize(time.monotonic() - began)
+        summary = summarize(time.monotonic() - began, lake=True)
         stop_server(settings.state_dir / "redis")
         if json:
             print_json(summary.as_dict())

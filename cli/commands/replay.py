@@ -91,7 +91,7 @@ def register(app: typer.Typer) -> None:
         began = time.monotonic()
         with bar(show=not json):
             engine.run(build(inputs, work, Outputs(outputs)), workers=workers)
-        summary = summarize(time.monotonic() - began)
+        summary = summarize(time.monotonic() - began, lake=lake is not None)
         files = facts_of(inputs)
         if json:
             print_json(summary.as_dict() | {"files": [file.as_dict() for file in files]})

@@ -22,6 +22,9 @@ Units = NDArray[Any]
 _LIMIT = 2**63 - 1
 _MS = 1000
 _NAMED = 1000
+# Two groups of trades with all of these equal may still differ in who traded first: where both
+# sides have one row there is nothing left to differ.
+_SUMS = ("quantity", "bought", "quote", "lowest", "highest")
 
 
 class Difference(NamedTuple):
@@ -44,7 +47,7 @@ class _Side:
 
     rows: Ints  # how many
     first: Ints  # index of the first one
-    sums: tuple[Units, ...]  # quantity, bought, lowest and highest price; 0 where there is none
+    sums: tuple[Units, ...]  # as _SUMS; 0 where there is none
 
 
 def trade_ids(trades: Trades) -> Trades:
@@ -108,14 +111,17 @@ def _side(tape: Trades, cuts: Ints, price_scale: int, quantity_scale: int) -> _S
     rows = np.diff(bounds) if groups else np.zeros(0, np.int64)
     price = _units(tape.price, price_scale - tape.price_scale)
     quantity = _units(tape.quantity, quantity_scale - tape.quantity_scale)
-    if len(quantity) and int(quantity.max()) * len(quantity) > _LIMIT:
-        quantity = quantity.astype(object)
-    bought = np.where(tape.buyer_is_maker, 0, quantity)
+    if len(tape):
+        volume = int(quantity.max()) * len(tape)
+        if volume > _LIMIT:
+            quantity = quantity.astype(object)
+        if volume * int(price.max()) > _LIMIT:
+            price = price.astype(object)
     starts = bounds[:-1][rows > 0] if groups else bounds[:0]
     sums = []
-    for fold, column in (
-        (np.add, quantity), (np.add, bought), (np.minimum, price), (np.maximum, price),
-    ):  # fmt: skip
+    columns = (quantity, np.where(tape.buyer_is_maker, 0, quantity), price * quantity, price, price)
+    folds = (np.add, np.add, np.add, np.minimum, np.maximum)
+    for fold, column in zip(folds, columns, strict=True):
         values: Units = np.zeros(groups, column.dtype)
         if len(starts):
             values[rows > 0] = fold.reduceat(column, starts)
@@ -124,10 +130,9 @@ def _side(tape: Trades, cuts: Ints, price_scale: int, quantity_scale: int) -> _S
 
 
 def _units(values: Ints, places: int) -> Units:
-    if places and len(values) and int(values.max()) * 10**places > _LIMIT:
-        wide: Units = values.astype(object) * 10**places
-        return wide
-    return values * 10**places
+    wide = bool(places) and bool(len(values)) and int(values.max()) * 10**places > _LIMIT
+    units: Units = (values.astype(object) if wide else values) * 10**places
+    return units
 
 
 def _same_time(ours: Trades, mine: _Side, theirs: Trades, others: _Side) -> NDArray[np.bool_]:
@@ -162,17 +167,23 @@ def _ids(cuts: Ints, group: int) -> tuple[int, int]:
 def _detail(
     group: int, ours: tuple[Trades, _Side], theirs: tuple[Trades, _Side], scales: tuple[int, int]
 ) -> str:
-    rows = zip(_fields(group, *ours, scales), _fields(group, *theirs, scales), strict=True)
+    alike = ours[1].rows[group] == 1 == theirs[1].rows[group]
+    rows = zip(
+        _fields(group, *ours, scales, alike=alike),
+        _fields(group, *theirs, scales, alike=alike),
+        strict=True,
+    )
     return ", ".join(f"{name} {a}!={b}" for (name, a), (_, b) in rows if a != b)
 
 
 def _fields(
-    group: int, tape: Trades, side: _Side, scales: tuple[int, int]
+    group: int, tape: Trades, side: _Side, scales: tuple[int, int], *, alike: bool
 ) -> Iterator[tuple[str, str]]:
-    names = (("quantity", 1), ("bought", 1), ("lowest", 0), ("highest", 0))
-    for (name, scale), values in zip(names, side.sums, strict=True):
-        yield name, to_text(int(values[group]), scales[scale])
-    if side.rows[group] == 1:
+    price, quantity = scales
+    names = ("quantity", "bought", "price") if alike else _SUMS
+    places = {"quantity": quantity, "bought": quantity, "quote": price + quantity}
+    said = dict(zip((*_SUMS, "price"), (*side.sums, side.sums[-1]), strict=True))
+    for name in names:
+        yield name, to_text(int(said[name][group]), places.get(name, price))
+    if alike:
         yield "time", str(int(tape.time_us[side.first[group]]))
-    else:
-        yield "time", "several"

@@ -54,6 +54,8 @@ class Recount:
         self._builder = KlineBuilder(key, base=interval, intervals=(interval,), grace_us=0)
         self._continuity = Continuity(key, contiguous=contiguous)
         self._klines: dict[int, Kline] = {}
+        self._open_us = self._day.stop  # from here on windows need not be final yet
+        self._last_us = self._day.start
 
     def begin(self, before: Trades | None) -> None:
         """Start with the last trade before the day, whose price empty windows have."""
@@ -66,12 +68,15 @@ class Recount:
         """Take rows in id order; what was there before is dropped."""
         for item in self._continuity.on_trades(trades):
             if isinstance(item, Trades):
+                self._last_us = max(self._last_us, int(item.time_us[-1]))
                 self._keep(self._builder.on_trades(item))
             elif isinstance(item, Gap):
                 self._builder.on_gap(item)
 
-    def end(self) -> None:
-        """Close the windows of the day."""
+    def end(self, *, more: bool) -> None:
+        """Close the windows of the day; with no `more` behind it the last one may still be open."""
+        if not more:
+            self._open_us = self._builder.base.open_of(self._last_us)
         self._keep(self._builder.on_tick(self._day.stop))
 
     def check(self, stored: Iterable[Kline]) -> KlineCheck:
@@ -85,7 +90,8 @@ class Recount:
             if kline.open_us in self._day and (known is None or kline.revision >= known.revision):
                 theirs[kline.open_us] = kline
         wrong: list[Differing] = []
-        for open_us in sorted(theirs.keys() | self._klines.keys()):
+        known_us = {at for at in self._klines if at < self._open_us}
+        for open_us in sorted(theirs.keys() | known_us):
             detail = _detail(self._klines.get(open_us), theirs.get(open_us))
             if detail:
                 wrong.append(Differing(open_us, detail))

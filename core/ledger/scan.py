@@ -106,7 +106,7 @@ class DayScan:
         if after is not None:
             self._silences.join(after.id, after.time_us)
         if self.recount is not None:
-            self.recount.end()
+            self.recount.end(more=after is not None)
 
     def silences(self) -> tuple[Silence, ...]:
         """Return the silences that touch the day, as far as they are unusual for it."""

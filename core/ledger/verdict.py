@@ -62,12 +62,14 @@ def certify(facts: DayFacts) -> Certificate:
     scan, happened = facts.scan, facts.happened
     held = scan.held.held()
     missing = (*_missing(facts, held), *_inside(scan))
-    reasons = (*_reasons(facts, held), *(Reason("missing", missing_text(m)) for m in missing))
+    reasons = [*_reasons(facts, held), *(Reason("missing", missing_text(m)) for m in missing)]
+    if facts.klines is not None and facts.klines.differing:
+        reasons.append(_differing(facts.klines))
     return Certificate(
         key=scan.key,
         day=facts.day,
         state=_state(facts, reasons),
-        reasons=reasons,
+        reasons=tuple(reasons),
         rows=scan.held.rows,
         live=scan.held.rows - scan.held.repaired_rows,
         repaired=scan.held.repaired_rows,
@@ -91,7 +93,7 @@ def certify(facts: DayFacts) -> Certificate:
     )
 
 
-def _state(facts: DayFacts, reasons: tuple[Reason, ...]) -> State:
+def _state(facts: DayFacts, reasons: list[Reason]) -> State:
     if reasons:
         return State.INCOMPLETE
     if facts.happened.halts:
@@ -112,8 +114,6 @@ def _reasons(facts: DayFacts, held: Held) -> list[Reason]:
     if scan.misplaced:
         why = f"{scan.misplaced} rows are of another day: {', '.join(facts.files)}"
         out.append(Reason("misplaced", why))
-    if facts.klines is not None and facts.klines.differing:
-        out.append(_differing(facts.klines))
     return out
 
 

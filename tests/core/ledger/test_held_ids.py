@@ -1,4 +1,6 @@
-"""Ranges of ids: whatever the batches, the same rows give the same ranges, holes and repetitions."""
+"""Ranges of ids: whatever the batches, the same rows give the same ranges and holes."""
+
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -27,9 +29,9 @@ def test_holes_and_spans_are_those_of_the_set_however_the_rows_are_cut(
 ) -> None:
     found = HeldIds()
     bounds = [0, *cuts, len(ids)]
-    for file, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for file, (a, b) in enumerate(pairwise(bounds)):
         found.add(rows(ids[a : max(a, b)]), file)
-    seen = sorted({i for a, b in zip(bounds, bounds[1:], strict=False) for i in ids[a : max(a, b)]})
+    seen = sorted({i for a, b in pairwise(bounds) for i in ids[a : max(a, b)]})
     held = found.held()
     assert [i for s in held.spans for i in range(s.first_id, s.last_id + 1)] == seen
     missing = [i for s in held.holes for i in range(s.first_id, s.last_id + 1)]
