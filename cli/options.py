@@ -21,7 +21,13 @@ Set = Annotated[
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker threads.")]
 Recovery = Annotated[
     Path | None,
-    typer.Option("--recovery", "-r", help="Folder of snapshots, to go on after a restart."),
+    typer.Option("--recovery", "-r", help="Folder of snapshots; `recovery` in state_dir else."),
+]
+NoRecovery = Annotated[
+    bool, typer.Option("--no-recovery", help="Keep no snapshots; begin at the newest trade.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Move the old snapshots aside and begin new ones.")
 ]
 
 
@@ -43,6 +49,25 @@ def overrides(pairs: list[str] | None) -> dict[str, Any]:
             place = place.setdefault(part, {})
         place[last] = _value(value)
     return tree
+
+
+def recovery_overrides(
+    tree: dict[str, Any], recovery: Path | None, *, no_recovery: bool
+) -> dict[str, Any]:
+    """Return overrides with what was said of recovery.
+
+    Raises:
+        ConfigError: A folder was named, and recovery switched off.
+
+    """
+    if recovery is not None and no_recovery:
+        raise ConfigError("recovery", "`--recovery` and `--no-recovery` exclude each other")
+    told: dict[str, Any] = {"enabled": False} if no_recovery else {}
+    if recovery is not None:
+        told["path"] = str(recovery)
+    own = tree.get("recovery", {})
+    # Anything but a table is the settings' to refuse.
+    return {**tree, "recovery": own | told} if told and isinstance(own, dict) else tree
 
 
 def _value(text: str) -> object:

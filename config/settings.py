@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import orjson
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -22,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from config.recovery import RecoveryConfig, SupervisorConfig
 from connectors.binance.config import BinanceConfig
 from connectors.parquet.config import LakeConfig
 from connectors.redis.config import RedisConfig
@@ -126,7 +128,15 @@ class Settings(BaseSettings):
     state_dir: Annotated[
         Path, Field(description="Folder of the embedded Redis and of recovery.")
     ] = Path("state")
+    recovery: RecoveryConfig = RecoveryConfig()
+    supervisor: SupervisorConfig = SupervisorConfig()
     log: LogConfig = LogConfig()
+
+    @property
+    def recovery_store(self) -> Path | None:
+        """Where snapshots are kept; None where recovery is switched off."""
+        own = self.recovery
+        return (own.path or self.state_dir / "recovery") if own.enabled else None
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -175,6 +185,23 @@ def load(
     tree = _merge(tree, dict(overrides or {}))
     try:
         return Settings(**tree)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def load_saved(file: Path) -> Settings:
+    """Return the settings that another process saved as JSON: those, and nothing else.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not of this version.
+
+    """
+    try:
+        return Settings(**orjson.loads(file.read_bytes()))
+    except OSError as error:
+        raise ConfigError(str(file), f"cannot be read ({error.strerror})") from None
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(str(file), f"is not JSON: {error}") from None
     except ValidationError as error:
         raise _explain(error) from None
 

@@ -8,11 +8,16 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from connectors.shutdown import FAILED
+from connectors.shutdown import FIRST
 from core.market.errors import CryptoToolsError, ServiceError
 
-PARTITIONS = 4
-"""Files of a recovery store; fixed when it is made."""
+PARTITIONS = 8
+"""Files of a recovery store, fixed when it is made: workers above this number have none to write,
+and each file costs a little at every snapshot."""
+
+BACKUP_S = 0
+"""How long the engine keeps old snapshots: not at all. The logs of lake and recording reach back
+three snapshots, so older ones could not be gone on from."""
 
 
 def run(
@@ -28,8 +33,12 @@ def run(
         CryptoToolsError: What a source, a step or a sink could not do.
 
     """
-    config = None if recovery is None else RecoveryConfig(str(store(recovery)))
-    FAILED.clear()
+    config = (
+        None
+        if recovery is None
+        else RecoveryConfig(str(store(recovery)), timedelta(seconds=BACKUP_S))
+    )
+    FIRST.clear()
     try:
         cli_main(
             flow,

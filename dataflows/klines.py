@@ -13,6 +13,7 @@ from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from connectors.shutdown import telling
 from core.audit import KlineAudit
 from core.klines import KlineBuilder
 from core.market.events import ExchangeKline, Gap, Item, KlineMismatch, Late, StatusChanged, Tick
@@ -20,6 +21,7 @@ from core.market.intervals import Interval
 from core.market.kline import Kline, Status
 from core.market.position import Positions
 from core.market.trades import Trades
+from dataflows.resume import resumed
 from telemetry import metrics
 
 LOG = logging.getLogger("cryptotools.klines")
@@ -51,6 +53,7 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         self._watermark_us = 0
         self._shown_us = 0
 
+    @telling
     def on_batch(self, values: list[Item]) -> tuple[list[Out], bool]:
         """Take a batch of items."""
         out: list[Out] = []
@@ -126,4 +129,4 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
 
 def build_klines(items: KeyedStream[Item], plan: KlinePlan) -> Stream[tuple[str, Out]]:
     """Return klines (and what is to be said about them), keyed as before."""
-    return op.stateful_batch("klines", items, partial(KlinesLogic, plan=plan))
+    return op.stateful_batch("klines", items, resumed("klines", partial(KlinesLogic, plan=plan)))

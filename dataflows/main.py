@@ -11,11 +11,13 @@ import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 
+from config.engine import engine_options
 from config.settings import Settings
 from connectors.binance.rest import check_symbols
 from connectors.binance.source import BinanceSource
@@ -26,8 +28,10 @@ from core.market.trades import Trades
 from dataflows.klines import KlinePlan, build_klines
 from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of
-from dataflows.setup import kline_plan, prepare
+from dataflows.process import enter
+from dataflows.setup import kline_plan, prepare, prepare_saved
 from dataflows.strategies import run_strategies
+from dataflows.watched import ResumedSource, resuming
 from strategies.spec import InstanceSpec
 
 _TURN_S = 0.0005
@@ -60,6 +64,8 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
         op.output(name, records, sink)
     if outputs.recording is not None:
         op.output("recording", frames, outputs.recording)
+    if outputs.parity is not None:
+        op.output("parity", op.merge("emitted", klines, signals), outputs.parity)
     if not outputs.records:
         op.output("nowhere", records, Discard())
     return flow
@@ -92,13 +98,20 @@ def _tune() -> None:
 def live(settings: Settings) -> Dataflow:
     """Return the flow on the live exchange."""
     work = Work(kline_plan(settings), settings.strategies)
-    return build({"exchange": live_source(settings)}, work, outputs_of(settings))
+    source = ResumedSource(live_source(settings))
+    return build({"exchange": source}, work, resuming(outputs_of(settings)))
 
 
-def flow() -> Dataflow:
-    """Return the live flow: what the engine's command line asks this module for."""
+def flow(saved: str = "") -> Dataflow:
+    """Return the live flow: what the engine's command line asks this module for.
+
+    Args:
+        saved: File of the settings that a supervisor saved; without one they are found as ever.
+
+    """
     try:
-        return live(prepare())
+        settings = prepare_saved(Path(saved)) if saved else prepare()
+        return enter(settings, engine_options(), live)
     except CryptoToolsError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

@@ -8,10 +8,12 @@ from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from connectors.shutdown import telling
 from core.continuity import Continuity
 from core.market.events import Gap, GapOpened, GapRepaired, Item, Quarantined
 from core.market.symbols import USDM
 from core.market.trades import Trades
+from dataflows.resume import resumed
 from telemetry import metrics
 
 
@@ -21,6 +23,7 @@ class NormalizeLogic(StatefulBatchLogic[Item, Item, tuple[object, ...] | None]):
     def __init__(self, state: tuple[object, ...] | None) -> None:
         self._continuity = None if state is None else Continuity.restore(state)
 
+    @telling
     def on_batch(self, values: list[Item]) -> tuple[list[Item], bool]:
         """Pass a batch of items."""
         out: list[Item] = []
@@ -69,4 +72,4 @@ def _count(item: Item) -> None:
 
 def normalize(items: KeyedStream[Item]) -> Stream[tuple[str, Item]]:
     """Return the checked stream, keyed as before."""
-    return op.stateful_batch("normalize", items, NormalizeLogic)
+    return op.stateful_batch("normalize", items, resumed("normalize", NormalizeLogic))

@@ -1,5 +1,6 @@
-"""Where records go: Redis Streams, the Parquet lake, and raw inputs to the recording."""
+"""Where records go: Redis Streams, the Parquet lake, their hashes, and raw inputs to recordings."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +17,8 @@ from core.market.events import Event
 from core.market.kline import Kline
 from core.market.signal import Signal
 from core.market.trades import Trades
+from dataflows.parity import ParitySink, Run, settings_of
+from dataflows.setup import kline_plan
 
 Record: TypeAlias = Trades | Kline | Signal | Event
 """What is stored and published; each has one schema."""
@@ -29,10 +32,11 @@ NO_REDIS = "none"
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Sinks by step name, and the one of raw inputs."""
+    """Sinks by step name, the one of raw inputs, and the one that hashes what was emitted."""
 
     records: Records = field(default_factory=dict)
     recording: Sink[Any] | None = None
+    parity: Sink[Any] | None = None
 
 
 def redis_url(settings: Settings) -> str | None:
@@ -57,8 +61,11 @@ def chosen(settings: Settings, *, lake: bool, redis: bool) -> Records:
 def outputs_of(settings: Settings) -> Outputs:
     """Return the sinks that the settings ask for."""
     records = chosen(settings, lake=True, redis=True)
-    recording = settings.recording
-    return Outputs(records, recorder(recording.path) if recording.enabled else None)
+    if not settings.recording.enabled:
+        return Outputs(records)  # with no recording there is nothing to hold the hashes against
+    told = settings_of(kline_plan(settings), settings.strategies)
+    parity = ParitySink(settings.lake.path, Run(time.time_ns() // 1000, told))
+    return Outputs(records, recorder(settings.recording.path), parity)
 
 
 def recorder(path: Path) -> RecordingSink:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config.settings import Settings, load
+from config.settings import Settings, load, load_saved
 from core.market.intervals import interval
 from dataflows.klines import KlinePlan
 from strategies import registry
@@ -21,7 +21,15 @@ def prepare(file: Path | None = None, overrides: Mapping[str, Any] | None = None
         CryptoToolsError: What is wrong, and the way out.
 
     """
-    settings = load(file, overrides=overrides)
+    return _equipped(load(file, overrides=overrides))
+
+
+def prepare_saved(file: Path) -> Settings:
+    """Do the same with settings that another process saved; nothing else is read."""
+    return _equipped(load_saved(file))
+
+
+def _equipped(settings: Settings) -> Settings:
     log.configure(settings.log.level, json=settings.log.json_lines)
     for failure in registry.load(settings.strategies_dir):
         LOG.warning("not loaded: %s", failure)

@@ -7,10 +7,13 @@ from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from connectors.shutdown import telling
+from core.market.errors import SnapshotError
 from core.market.events import StrategyErrored
 from core.market.kline import Kline, Status
 from core.market.signal import Signal
 from dataflows.klines import Out as KlineOut
+from dataflows.resume import anew
 from strategies.host import StrategyHost
 from strategies.spec import InstanceSpec
 from telemetry import metrics
@@ -27,6 +30,7 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         self._state = state
         self._host: StrategyHost | None = None
 
+    @telling
     def on_batch(self, values: list[KlineOut]) -> tuple[list[Out], bool]:
         """Take a batch; only final klines are shown to strategies."""
         out: list[Out] = []
@@ -48,8 +52,16 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         if self._host is None:
             self._host = StrategyHost(key, self._specs)
             if self._state is not None:
-                self._host.restore(self._state)
+                self._host = self._resumed(self._host, self._state)
         return self._host
+
+    def _resumed(self, host: StrategyHost, state: tuple[object, ...]) -> StrategyHost:
+        try:
+            host.restore(state)
+        except SnapshotError as error:
+            anew("strategies", error)
+            return StrategyHost(host.key, self._specs)
+        return host
 
 
 def run_strategies(

@@ -1,6 +1,7 @@
 """Every counter of the project, in one place; Bytewax's own web server exports them.
 
-The books balance per instrument: received = accepted + duplicate + rejected.
+The books balance per instrument: received = accepted + duplicate + rejected. At the end of a run
+accepted = stored, in rows of trades.
 """
 
 from prometheus_client import REGISTRY, Counter, Gauge
@@ -27,6 +28,19 @@ PUBLISHED = Counter("cryptotools_entries_published", "Entries added to Redis.", 
 PUBLISH_DUPLICATES = Counter(
     "cryptotools_entries_duplicate", "Entries that Redis already held.", ["kind"]
 )
+BACKLOG = Gauge("cryptotools_redis_backlog_rows", "Rows that Redis has not taken yet.", ["writer"])
+AWAY_SINCE = Gauge(
+    "cryptotools_redis_away_since_seconds", "Since when Redis takes none; 0: it does.", ["writer"]
+)
+BLOCKED = Gauge(
+    "cryptotools_redis_blocked", "1: the backlog is full and the flow waits.", ["writer"]
+)
+
+
+def values(gauge: Gauge) -> dict[str, float]:
+    """Return a gauge's values by their only label."""
+    (family,) = gauge.collect()
+    return {label: s.value for s in family.samples for label in s.labels.values()}
 
 
 def total(counter: Counter, **labels: str) -> int:

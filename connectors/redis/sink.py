@@ -50,7 +50,7 @@ class RedisSink(FixedPartitionedSink[Record, Snapshot]):
         self, _step_id: str, for_part: str, resume_state: Snapshot | None
     ) -> RedisPartition:
         """Return a writer that first sends again what its snapshot held."""
-        writer = Writer(self._config)
+        writer = Writer(self._config, name=for_part)
         if resume_state is not None:
             writer.restore(resume_state)
         return RedisPartition(writer)

@@ -48,6 +48,7 @@ class Writer:
         clock: Monotonic seconds.
         dice: For the jitter of retries.
         sleep: Waits while the outbox is full, and in `flush`.
+        name: What its gauges are called.
 
     """
 
@@ -58,6 +59,7 @@ class Writer:
         clock: Callable[[], float] = time.monotonic,
         dice: Dice | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        name: str = "redis",
     ) -> None:
         if config.url is None:
             raise ConfigError("redis.url", "no address", hint="start an embedded server first")
@@ -76,6 +78,10 @@ class Writer:
         self._again_at = 0.0
         self._well_since = clock()
         self._away = self._served = False
+        outbox = self._outbox
+        metrics.BACKLOG.labels(name).set_function(lambda: outbox.unsent)
+        self._away_since = metrics.AWAY_SINCE.labels(name)
+        self._blocked = metrics.BLOCKED.labels(name)
 
     @property
     def backlog(self) -> int:
@@ -135,8 +141,10 @@ class Writer:
     def _make_room(self) -> None:
         self._send_waiting()
         while self._is_full() and not STOP.is_set():
+            self._blocked.set(1)
             self._sleep(_PAUSE_S)
             self._send_waiting()
+        self._blocked.set(0)
 
     # ---- the connection ----
 
@@ -159,6 +167,7 @@ class Writer:
         if self._away:
             LOG.warning("redis takes rows again; the backlog is published")
             self._away, self._well_since = False, self._clock()
+            self._away_since.set(0)
 
     def _linked(self) -> Link:
         if self._link is None:
@@ -207,6 +216,7 @@ class Writer:
         self._again_at = self._clock() + self._backoff.lost(lived=lived)
         if not self._away:
             LOG.warning("redis takes no rows, they wait: %s", told)
+            self._away_since.set_to_current_time()
         self._away = True
 
     # ---- the rows ----

@@ -50,7 +50,7 @@ def test_our_top_level_packages_clash_with_nobodys() -> None:
     own = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert own == {
         "bench", "cli", "config", "connectors", "core", "dataflows", "simulator", "strategies",
-        "telemetry",
+        "supervisor", "telemetry",
     }  # fmt: skip
     owners = packages_distributions()
     assert all(set(owners.get(name, ["cryptotools"])) == {"cryptotools"} for name in own)

@@ -1,5 +1,7 @@
 """What a run left behind against an undisturbed market: row for row."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +15,7 @@ import redis
 from connectors.redis.keys import stream_key
 from core.market.intervals import interval
 from simulator.local import Simulator
-from tests.chaos.run import SYMBOLS, Left
+from tests.chaos.run import ROOT, SYMBOLS, Left
 
 INTERVALS = ("1m", "5m")
 
@@ -63,7 +65,20 @@ def check(left: Left) -> Verdict:
             for name in INTERVALS:
                 checker.klines(symbol, name)
             checker.signals(symbol)
+    _parity(checker.verdict, left)
     return checker.verdict
+
+
+def _parity(verdict: Verdict, left: Left) -> None:
+    # The recording, replayed, gives the very klines and signals that the live run emitted.
+    command = [sys.executable, "-m", "cli.main", "verify-parity", str(left.recordings)]
+    done = subprocess.run(
+        [*command, "--lake", str(left.lake), "--json"],
+        cwd=ROOT, env=left.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        verdict.different += 1
+        verdict.notes.append(f"verify-parity: {(done.stdout + done.stderr)[-800:]}")
 
 
 @dataclass(slots=True)

@@ -98,7 +98,7 @@ class Flow:
         }
         own = {f"CRYPTOTOOLS_{name}": value for name, value in settings.items()}
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CRYPTOTOOLS", "REDIS"))}
-        self._env = kept | own
+        self.env = kept | own
 
     @property
     def pid(self) -> int:
@@ -118,7 +118,7 @@ class Flow:
             if self._processes > 1:
                 command += ["-i", str(n), "-a", addresses]
             self._running.append(
-                subprocess.Popen(command, cwd=ROOT, env=self._env, stderr=self._log)
+                subprocess.Popen(command, cwd=ROOT, env=self.env, stderr=self._log)
             )
 
     def kill(self) -> None:
@@ -201,12 +201,20 @@ def mount(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a run left behind: the market, the address of Redis, the lake, the highest memory."""
+    """What a run left behind, and with which settings it ran."""
 
     sim: Simulator
     redis_url: str
     lake: Path
+    recordings: Path
+    env: dict[str, str]
     peak_mib: int
+
+
+def left_of(folder: Path, sim: Simulator, server: Redis, flow: Flow) -> Left:
+    """Return where everything is."""
+    disk = folder / "disk"
+    return Left(sim, server.server.url, disk / "lake", disk / "recordings", flow.env, flow.peak_mib)
 
 
 @contextmanager
@@ -224,7 +232,7 @@ def carried_out(script: Script, folder: Path) -> Iterator[Left]:
                 flow.end()
             if any(codes):
                 raise AssertionError(f"the flow ended with {codes}: see {folder / 'flow.log'}")
-            yield Left(sim, server.server.url, folder / "disk" / "lake", flow.peak_mib)
+            yield left_of(folder, sim, server, flow)
     finally:
         server.end()
         disk.unmount()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.check import Verdict, check
-from tests.chaos.run import Disk, Flow, Left, Redis, exchange
+from tests.chaos.run import Disk, Flow, Redis, exchange, left_of
 from tests.chaos.script import SPEED, Script
 
 _EVERY_S = 2.0
@@ -99,8 +99,7 @@ def run(minutes: float, out: Path) -> tuple[Verdict, Samples]:
                 flow.end()
             if any(codes):
                 raise AssertionError(f"exit codes {codes}: {flow.said()}")
-            lake = folder / "disk" / "lake"
-            verdict = check(Left(sim, server.server.url, lake, int(max(samples.mib))))
+            verdict = check(left_of(folder, sim, server, flow))
     finally:
         server.end()
         out.write_text(picture(samples))

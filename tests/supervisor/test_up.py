@@ -1,0 +1,165 @@
+"""`cryptotools up` as real processes: killed, frozen, stopped, misused."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from simulator.local import Simulator
+from tests.supervisor.conftest import (
+    SYMBOLS,
+    Job,
+    assert_contiguous,
+    dead,
+    lake_rows,
+    micros,
+    until,
+)
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[..., Job]
+
+
+def assert_klines_are_the_exchanges(lake: Path, sim: Simulator) -> int:
+    compared = 0
+    for symbol in SYMBOLS:
+        official = {k.open_us: k.bar for k in sim.klines(symbol, "1s", 0, sim.now_us())}
+        latest = {r["open_time"]: r for r in lake_rows(lake, "klines", symbol, interval="1s")}
+        opens = sorted(micros(at) for at in latest)
+        assert opens == list(range(opens[0], opens[-1] + 1, 1_000_000)), symbol
+        for row in latest.values():
+            if not row["complete"]:
+                assert micros(row["open_time"]) == opens[0], symbol  # its start nobody saw
+                continue
+            bar = official[micros(row["open_time"])]
+            ours = [row[n] for n in ("open", "high", "low", "close", "volume")]
+            theirs = [bar.open, bar.high, bar.low, bar.close, bar.volume]
+            assert ours == [Decimal(n).scaleb(-8) for n in theirs], symbol
+            numbers = (row["trades"], row["first_id"], row["last_id"])
+            assert numbers == (bar.trades, bar.first_id, bar.last_id), symbol
+            compared += 1
+    return compared
+
+
+def test_a_killed_flow_is_back_at_once_and_nothing_is_lost(job: Make, busy: Simulator) -> None:
+    own = job(busy, KLINES__BASE="1s", KLINES__INTERVALS="1s", RECOVERY__SNAPSHOT_SECONDS="2")
+    up = own.start("up")
+    before = own.well()
+    second, said = own.run("up")
+    assert second == 3
+    assert f"process {up.pid} runs a flow on it" in said
+    assert own.run("run")[0] == 3
+
+    os.kill(before["processes"]["0"]["pid"], signal.SIGKILL)
+    killed = time.monotonic()
+    marks = {key: one["last_id"] for key, one in before["symbols"].items()}
+
+    def flowing() -> bool:
+        found = own.status()
+        passed = all(one["last_id"] > marks[key] for key, one in found["symbols"].items())
+        return found["restarts"] == 1 and found["well"] and passed and found["gaps_open"] == 0
+
+    until(flowing, 30, "the flow")
+    took = time.monotonic() - killed
+    after = own.well(restarts=1)
+    assert after["rows"]["repaired"] > 0
+    assert "SIGKILL" in after["supervisor"]["last_cause"]
+    assert own.end(up) == 0
+    assert own.status()["state"] == "stopped"
+    assert own.run("status")[0] == 3
+
+    assert assert_contiguous(own.folder / "lake") > 5000
+    assert assert_klines_are_the_exchanges(own.folder / "lake", busy) > 10
+    print(f"flowing again after {took:.1f} s")  # noqa: T201 - shown with -s; machines differ
+
+
+def test_one_dead_process_of_a_cluster_brings_the_whole_flow_back(
+    job: Make, calm: Simulator
+) -> None:
+    own = job(calm, BINANCE__SHARDS="2")
+    up = own.start("up", "--processes", "2")
+    before = own.well()
+    pids = {row["pid"] for row in before["processes"].values()}
+    assert len(pids) == 2
+    os.kill(before["processes"]["1"]["pid"], signal.SIGKILL)
+    after = own.well(restarts=1)
+    assert pids.isdisjoint(row["pid"] for row in after["processes"].values())
+    assert after["rows"]["repaired"] > 0
+    assert own.end(up) == 0
+    assert_contiguous(own.folder / "lake")
+    assert dead(own.pids)
+
+
+def test_more_and_fewer_workers_and_processes_go_on(job: Make, calm: Simulator) -> None:
+    own = job(calm, BINANCE__SHARDS="2")
+    for options in (("up", "-w", "2"), ("run", "-w", "1"), ("run", "-w", "3"),
+                    ("up", "--processes", "2")):  # fmt: skip
+        process = own.start(*options)
+        found = own.well()
+        if options != ("up", "-w", "2"):
+            assert found["rows"]["repaired"] > 0, options
+        assert own.end(process) == 0, own.said()
+    assert_contiguous(own.folder / "lake")
+
+
+def test_a_frozen_flow_is_started_again(job: Make, calm: Simulator) -> None:
+    own = job(calm, SUPERVISOR__FROZEN_SECONDS="3", SUPERVISOR__GRACE_SECONDS="1")
+    up = own.start("up")
+    pid = own.well()["processes"]["0"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    found = own.well(restarts=1)
+    assert "no sign of life" in found["supervisor"]["last_cause"]
+    # One that is frozen cannot end by itself either.
+    os.kill(found["processes"]["0"]["pid"], signal.SIGSTOP)
+    assert own.end(up) == 3
+    assert "was killed before it had ended" in own.said()
+    assert dead(own.pids)
+
+
+def test_a_mistake_is_told_once_and_not_tried_again(job: Make, calm: Simulator) -> None:
+    own = job(calm, SYMBOLS="BTCUSDT,NOSUCH", REDIS__URL="none")
+    code, said = own.run("up")
+    assert code == 2
+    assert said.count("has no symbol `NOSUCH`") == 1
+    assert own.status()["restarts"] == 0
+
+
+def test_a_flow_that_cannot_start_is_given_up_with_its_error(job: Make, calm: Simulator) -> None:
+    (own := job(calm, REDIS__URL="none")).folder.joinpath("taken").write_text("a file")
+    code, said = own.run("up", LAKE__PATH="taken/x", SUPERVISOR__MAX_FAILURES="2")
+    assert code == 3
+    assert "failed 2 times within 300 s; the last time: lake: cannot write taken/x" in said
+    assert dead(own.pids)
+
+
+def test_a_flow_whose_supervisor_dies_ends_by_itself(job: Make, calm: Simulator) -> None:
+    own = job(calm, REDIS__URL="none")
+    up = own.start("up")
+    own.well()
+    up.kill()
+    up.wait()
+    until(lambda: dead(own.pids), 20, "its end")
+    assert own.status()["processes"]["0"]["state"] == "stopped"
+    assert_contiguous(own.folder / "lake")
+    again = own.start("up")  # its locks are free
+    assert own.well()["rows"]["repaired"] > 0
+    assert own.end(again) == 0
+
+
+def test_a_newcomer_needs_nothing_but_up_simulate(job: Make, tmp_path: Path) -> None:
+    own = job(None)
+    up = own.start("up", "--simulate")
+    config = tmp_path / "simulated" / "cryptotools.toml"
+    until(lambda: own.run("status", "-c", str(config))[0] == 0, 40, "a flow that is well")
+    code, said = own.run("up", "--simulate")
+    assert code == 3
+    assert "runs a flow on it" in said
+    assert own.end(up) == 0
+    code, said = own.run("status", "-c", str(config))
+    assert code == 3
+    assert "it was stopped" in said
