@@ -20,7 +20,6 @@ from bench.rows import Row
 from connectors.recording.reader import read_frames
 from connectors.redis.embedded import ensure, stop
 from connectors.redis.keys import stream_key
-from connectors.redis.reader import Reader
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _RATE = 5_000
@@ -119,16 +118,18 @@ def _added(url: str) -> int:
 
 def _watch(url: str, seconds: float) -> _Seen:
     """Return when each trade could first be read from Redis, in wall microseconds."""
-    reader = Reader(url)
+    keys = {stream_key(f"binance:{s}", "trade").encode(): f"binance:{s}" for s in SYMBOLS}
+    at: dict[Any, Any] = dict.fromkeys(keys, b"0-0")
     seen: _Seen = {}
-    pages = reader.follow({stream_key(f"binance:{s}", "trade"): "0-0" for s in SYMBOLS})
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        entries = next(pages)
-        now = time.time_ns() // 1000
-        for entry in entries:
-            seen[entry.stream.key, int(entry.fields["id"])] = now
-    reader.close()
+    with redis.Redis.from_url(url) as client:
+        while time.monotonic() < until:
+            pages: Any = client.xread(at, count=1000, block=100)
+            now = time.time_ns() // 1000
+            for name, entries in pages:
+                at[name] = entries[-1][0]
+                for entry_id, _ in entries:  # an entry's id ends with the trade's
+                    seen[keys[name], int(entry_id.partition(b"-")[2])] = now
     return seen
 
 

@@ -57,20 +57,25 @@ class Fingerprint:
     steps: tuple[str, ...]
 
 
-def prepare_store(path: Path, *, fresh: bool = False) -> Path:
+def prepare_store(path: Path, settings: Settings, *, fresh: bool = False) -> Path:
     """Return a store that can be used, made if there is none.
 
     Args:
         path: Its folder.
+        settings: Of the flow that is to use it.
         fresh: Move the one that is there aside first.
 
     Raises:
+        ConfigError: A setting differs that must not.
         ServiceError: It is damaged, or cannot be written.
 
     """
     if fresh:
         set_aside(path)
     _check(path)
+    old = _noted(path)
+    if old is not None:
+        _refuse_changes(path, old.fixed, _fixed(settings))
     return store(path)
 
 
@@ -94,22 +99,10 @@ def set_aside(path: Path) -> Path | None:
 
 def fingerprint(settings: Settings, flow: Dataflow) -> Fingerprint:
     """Return what a store of this flow is marked with."""
-    binance = settings.binance
-    if binance.ws_url or binance.rest_url:
-        place = "custom"
-    else:  # two names of one exchange: the ids are the same
-        place = "binance" if binance.endpoint == "vision" else binance.endpoint
     steps = (s.step_id for s in flow.substeps if type(s).__name__ not in _STATELESS)
     return Fingerprint(
         version=version("cryptotools"),
-        fixed={
-            "binance.market": binance.market,
-            "binance.feed": binance.feed,
-            "binance.endpoint": place,
-            "binance.shards": binance.shards,
-            "lake.partitions": settings.lake.partitions,
-            "redis.partitions": settings.redis.partitions,
-        },
+        fixed=_fixed(settings),
         snapshots=_snapshots(),
         steps=tuple(sorted(steps)),
     )
@@ -136,6 +129,22 @@ def accept(path: Path, own: Fingerprint) -> list[str]:
     row = orjson.dumps(asdict(own), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     publish(path / NOTE, row, service="recovery store")
     return told
+
+
+def _fixed(settings: Settings) -> dict[str, str | int]:
+    binance = settings.binance
+    if binance.ws_url or binance.rest_url:
+        place = "custom"
+    else:  # two names of one exchange: the ids are the same
+        place = "binance" if binance.endpoint == "vision" else binance.endpoint
+    return {
+        "binance.market": binance.market,
+        "binance.feed": binance.feed,
+        "binance.endpoint": place,
+        "binance.shards": binance.shards,
+        "lake.partitions": settings.lake.partitions,
+        "redis.partitions": settings.redis.partitions,
+    }
 
 
 def _noted(path: Path) -> Fingerprint | None:

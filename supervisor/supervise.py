@@ -83,7 +83,7 @@ class Supervisor:
         with claimed(self._settings) as locks, self._signals():
             store = self._settings.recovery_store
             if store is not None:
-                prepare_store(store, fresh=self._fresh)
+                prepare_store(store, self._settings, fresh=self._fresh)
             shape = Shape(
                 saved=self._save(),
                 state_dir=self._settings.state_dir,

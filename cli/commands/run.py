@@ -51,7 +51,7 @@ def _run(settings: Settings, workers: int, *, fresh: bool) -> None:
     store = settings.recovery_store
     with claimed(settings):
         if store is not None:
-            prepare_store(store, fresh=fresh)
+            prepare_store(store, settings, fresh=fresh)
         with told(settings):
             flow = live(settings)
             if store is not None:

@@ -32,13 +32,13 @@ def mark(own: Settings) -> Fingerprint:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    return prepare_store(tmp_path / "recovery")
+    return prepare_store(tmp_path / "recovery", settings())
 
 
 def test_a_store_is_made_once_and_taken_again(store: Path) -> None:
     before = sorted(p.name for p in store.iterdir())
     assert len(before) == 8
-    assert prepare_store(store) == store
+    assert prepare_store(store, settings()) == store
     assert accept(store, mark(settings())) == []
     assert accept(store, mark(settings())) == []
 
@@ -62,6 +62,8 @@ def test_what_is_fixed_for_a_deployment_cannot_be_changed(
         accept(store, mark(settings(**changes)))
     assert caught.value.key == key
     assert said in str(caught.value)
+    with pytest.raises(ConfigError, match="the recovery store"):
+        prepare_store(store, settings(**changes))
     assert accept(store, mark(settings())) == []  # the refused one left no mark
 
 
@@ -104,25 +106,25 @@ def test_a_damaged_file_is_named(store: Path) -> None:
     data[4096:] = b"\xff" * (len(data) - 4096)
     file.write_bytes(data)
     with pytest.raises(ServiceError, match=r"part-3.sqlite3 is damaged: .*\n.*--fresh") as caught:
-        prepare_store(store)
+        prepare_store(store, settings())
     assert caught.value.exit_code == 3
     file.write_bytes(b"no base at all" * 100)
     with pytest.raises(ServiceError, match=r"part-3.sqlite3 is damaged: file is not a database"):
-        prepare_store(store)
+        prepare_store(store, settings())
 
 
 def test_a_missing_file_is_named(store: Path) -> None:
     (store / "part-5.sqlite3").unlink()
     with pytest.raises(ServiceError, match=r"part-5.sqlite3 is missing"):
-        prepare_store(store)
+        prepare_store(store, settings())
 
 
 def test_fresh_moves_the_old_store_aside_and_deletes_nothing(store: Path) -> None:
     accept(store, mark(settings()))
     first = {p.name: p.read_bytes() for p in store.iterdir()}
     (store / "part-5.sqlite3").write_bytes(b"")
-    prepare_store(store, fresh=True)
-    prepare_store(store, fresh=True)  # within the same second
+    prepare_store(store, settings(), fresh=True)
+    prepare_store(store, settings(), fresh=True)  # within the same second
     asides = sorted(p for p in store.parent.iterdir() if p != store)
     assert len(asides) == 2
     kept = {p.name: p.read_bytes() for p in asides[0].iterdir()}
