@@ -5,6 +5,8 @@
     skip@frames=100,count=3,stream=btcusdt@trade
     duplicate@after=1m,per=connection   each connection, a minute after it opened
     garbage@frames=50,kind=nan
+    stall@after=1m,for=30s,stream=btcusdt@trade
+    shutdown@after=90s,shape=event
     refuse@connection=2,attempts=3,status=503
 
 A new fault is a dataclass here: its fields are its options, `on_frame` is what it does.
@@ -35,6 +37,14 @@ GARBAGE: Final[dict[str, str]] = {
     '"time":1499865549590,"isBuyerMaker":true,"isBestMatch":true}]',
 }
 """What an exchange never says, by kind."""
+
+ShutdownShape = Literal["raw", "combined", "event"]
+SHUTDOWN: Final[dict[str, str]] = {
+    "raw": '{"e":"serverShutdown","E":1770123456789}',
+    "combined": '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}',
+    "event": '{"event":{"e":"serverShutdown","E":1770123456789}}',
+}
+"""The shapes of the announcement: raw, on combined streams, on the WebSocket API."""
 
 _UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)", re.ASCII)
@@ -73,13 +83,14 @@ class Fault(ABC):
             object.__setattr__(self, "per", "connection")
 
     @abstractmethod
-    def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
         """Return what goes out instead of a frame, or None when the fault is over.
 
         Args:
             step: How often it was asked since it started, from 0.
             frame: The frame that is due; None when time alone started it (only for a fault that
                 needs no frame).
+            since_us: Exchange time since it started.
 
         """
 
@@ -91,7 +102,7 @@ class Drop(Fault):
     kind: ClassVar[str] = "drop"
     needs_frame: ClassVar[bool] = False
 
-    def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
         """Cut before the frame, once."""
         return None if step else [CUT]
 
@@ -104,7 +115,7 @@ class Skip(Fault):
 
     count: int = 1
 
-    def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
         """Send nothing instead of each of `count` frames."""
         return [] if step < self.count else None
 
@@ -117,7 +128,7 @@ class Duplicate(Fault):
 
     count: int = 1
 
-    def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
         """Send each of `count` frames twice."""
         return [frame, frame] if frame and step < self.count else None
 
@@ -132,13 +143,46 @@ class Garbage(Fault):
     what: GarbageKind = "all"
     count: int = 1
 
-    def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
         """Put garbage before each of `count` frames; ``all`` takes the kinds in turn."""
         if step >= self.count * (len(GARBAGE) if self.what == "all" else 1):
             return None
         kind = list(GARBAGE)[step % len(GARBAGE)] if self.what == "all" else self.what
         garbage: Frame = (0, "", framed(GARBAGE[kind].encode()))
         return [garbage, frame] if frame else [garbage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall(Fault):
+    """Send nothing for a while, though the connection stays open and REST has the trades.
+
+    With `stream` only that one falls silent, which no ping can tell.
+    """
+
+    kind: ClassVar[str] = "stall"
+
+    for_us: int = 30_000_000
+
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
+        """Send nothing instead of the frames of that while."""
+        return [] if since_us < self.for_us else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown(Fault):
+    """Announce, in one of its three shapes, that the server will shut down; it does not yet."""
+
+    kind: ClassVar[str] = "shutdown"
+    needs_frame: ClassVar[bool] = False
+
+    shape: ShutdownShape = "combined"
+
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
+        """Say it once, before the frame."""
+        if step:
+            return None
+        said: Frame = (0, "", framed(SHUTDOWN[self.shape].encode()))
+        return [said, frame] if frame else [said]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +198,13 @@ class Refuse(Fault):
     attempts: int = 1
     for_us: int | None = None
 
-    def on_frame(self, step: int, frame: Frame | None) -> list[Frame] | None:
+    def on_frame(self, step: int, frame: Frame | None, since_us: int) -> list[Frame] | None:
         """Do nothing: it concerns connections that are not open yet."""
         return None
 
 
 FAULTS: Final[dict[str, type[Fault]]] = {
-    kind.kind: kind for kind in (Drop, Skip, Duplicate, Garbage, Refuse)
+    kind.kind: kind for kind in (Drop, Skip, Duplicate, Garbage, Stall, Shutdown, Refuse)
 }
 
 
@@ -241,7 +285,11 @@ def _value(key: str, value: object, kind: str, *, span: bool) -> object:
         if not (text.isascii() and text.isdecimal()):
             raise ConfigError("faults", f"`{key}={text}` is no whole number", hint=_HINT)
         return int(text)
-    allowed = {"per": ("exchange", "connection"), "kind": get_args(GarbageKind)}.get(key)
+    allowed = {
+        "per": ("exchange", "connection"),
+        "kind": get_args(GarbageKind),
+        "shape": get_args(ShutdownShape),
+    }.get(key)
     if allowed and text not in allowed:
         raise ConfigError("faults", f"`{key}={text}`", hint=f"known are {' '.join(allowed)}")
     return text

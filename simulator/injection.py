@@ -13,6 +13,7 @@ class _Armed:
     at_us: int | None
     seen: int = 0
     step: int = 0
+    began_us: int = 0
     over: bool = False
 
     def pass_frame(self, frame: Frame) -> list[Frame]:
@@ -23,21 +24,23 @@ class _Armed:
         self.seen += 1
         if not self._started(frame[0]):
             return [frame]
-        return self._act(frame) or ([] if not self.over else [frame])
+        return self._act(frame, frame[0]) or ([] if not self.over else [frame])
 
     def pass_time(self, now_us: int) -> list[Frame]:
         """Return what goes out because of the time alone."""
         fault = self.fault
         if self.over or self.at_us is None or fault.needs_frame or fault.frames is not None:
             return []
-        return self._act(None) if now_us >= self.at_us else []
+        return self._act(None, now_us) if now_us >= self.at_us else []
 
     def _started(self, time_us: int) -> bool:
         counted = self.fault.frames is None or self.seen > self.fault.frames
         return counted and (self.at_us is None or time_us >= self.at_us)
 
-    def _act(self, frame: Frame | None) -> list[Frame]:
-        done = self.fault.on_frame(self.step, frame)
+    def _act(self, frame: Frame | None, time_us: int) -> list[Frame]:
+        if not self.step:
+            self.began_us = time_us
+        done = self.fault.on_frame(self.step, frame, time_us - self.began_us)
         self.step += 1
         self.over = done is None
         return done or []

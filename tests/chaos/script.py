@@ -19,6 +19,9 @@ _FAULTS = (
     "duplicate@frames={f},count={n}",
     "garbage@frames={f}",
     "garbage@after={a}s,kind=all",
+    "stall@after={a}s,for=60s,stream=btcusdt@trade",
+    "stall@after={a}s,for=90s",
+    "shutdown@after={a}s",
     "refuse@connection=2,attempts=2,status=503",
     "refuse@connection=3,attempts=1,status=503",
 )

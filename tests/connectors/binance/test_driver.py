@@ -20,6 +20,7 @@ from core.market.events import (
     GapRepaired,
     Quarantined,
     Rotated,
+    Stale,
 )
 from core.market.trades import Trades
 from simulator.faults import parse_fault
@@ -220,3 +221,31 @@ def test_usdm_has_aggregates_only() -> None:
         BinanceConfig(market="usdm", feed="trade")
     with pytest.raises(ValueError, match="no endpoint `vision`; there are binance custom testnet"):
         BinanceConfig.model_validate({"market": "usdm", "endpoint": "vision"})
+
+
+def test_a_stream_that_falls_silent_alone_is_found_and_its_trades_are_repaired() -> None:
+    with exchange("stall@after=60s,for=2000s,stream=btcusdt@trade,connection=1") as sim:
+        driver = Driver(config(sim), Plan(symbols=SYMBOLS), dice=random.Random(1))
+        driver.start()
+        items = taken(driver, lambda out: bool(of(out, Stale)), seconds=60)
+        items += taken(driver, lambda out: bool(of(out, GapRepaired)), seconds=30)
+        driver.stop()
+        items += driver.take()
+    (stale,) = of(items, Stale)
+    assert isinstance(stale, Stale)
+    assert stale.key == "binance:BTCUSDT"
+    assert "REST is at id" in stale.reason
+    found = ids(items)
+    assert found == list(range(found[0], found[0] + len(found)))
+    assert not of(items, Disconnected)[:-1]
+
+
+def test_a_shutdown_that_is_announced_costs_no_trade() -> None:
+    with exchange("shutdown@after=40s,shape=event,connection=1") as sim:
+        driver = Driver(config(sim), Plan(symbols=SYMBOLS), dice=random.Random(1))
+        driver.start()
+        items = taken(driver, lambda out: bool(of(out, Rotated)), seconds=60)
+        driver.stop()
+    assert not any(t.repaired for t in of(items, Trades) if isinstance(t, Trades))
+    found = ids(items)
+    assert found == list(range(found[0], found[0] + len(found)))
