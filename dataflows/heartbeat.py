@@ -129,13 +129,15 @@ class Heartbeat:
     def _symbols(self, now: float) -> Row:
         pulse, found = self._pulse, {}
         skew = _skew(pulse)
-        for key, trades in list(pulse.newest.items()):
-            time_us = int(trades.time_us[-1])
-            newest = max(time_us, pulse.clocks.get(key, 0))
+        for key in sorted({*list(pulse.newest), *list(pulse.clocks)}):
+            trades = pulse.newest.get(key)
+            traded_us = int(trades.time_us[-1]) if trades is not None else 0
+            known_us = max(traded_us, pulse.clocks.get(key, 0))
             found[key] = {
-                "last_id": int(trades.id[-1]),
-                "last_time": _iso(time_us / 1e6),
-                "lag_s": round(max(0.0, now + skew - newest / 1e6), 3),
+                "last_id": int(trades.id[-1]) if trades is not None else None,
+                "last_time": _iso(traded_us / 1e6) if trades is not None else None,
+                "known_until": _iso(known_us / 1e6),
+                "lag_s": round(max(0.0, now + skew - known_us / 1e6), 3),
                 "gaps_open": pulse.open_holes(key),
             }
         return found

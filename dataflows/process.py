@@ -2,15 +2,18 @@
 
 import atexit
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from bytewax.dataflow import Dataflow
 
 from config.engine import EngineOptions
 from config.settings import Settings
 from connectors.shutdown import FIRST
+from core.market.errors import CryptoToolsError
 from dataflows.claim import Claim, claim, join, state_lock, store_lock
 from dataflows.heartbeat import Heartbeat
 from dataflows.recovery import accept, fingerprint
@@ -38,6 +41,7 @@ def enter(
     heartbeat = Heartbeat(settings, process=options.process, parent=parent)
     heartbeat.start()
     atexit.register(_end, heartbeat)
+    sys.excepthook = _say
     with _noted():
         flow = compose(settings)
         if options.recovery is not None and not options.process:
@@ -90,6 +94,14 @@ def _noted() -> Iterator[None]:
     except Exception as error:
         FIRST.note(error)
         raise
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    # The engine's error says where in the engine; ours what is wrong, and the way out.
+    if isinstance(FIRST.error, CryptoToolsError):
+        sys.stderr.write(f"error: {FIRST.error}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _hold(own: Claim | None) -> None:

@@ -46,7 +46,7 @@ def cause_of(endings: Mapping[int, Ending], first: int) -> Cause:
     for ending in endings.values():
         if ending.failure is not None:
             text, code = str(ending.failure["text"]), int(ending.failure["exit_code"])
-            return Cause(text, code, told=ending.code == USAGE)
+            return Cause(text, code, told=any(ln.startswith("error: ") for ln in ending.lines))
     for ending in endings.values():
         if ending.code == USAGE:
             return Cause(_said(ending.lines) or "wrong usage", USAGE, told=True)

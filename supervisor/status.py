@@ -28,7 +28,8 @@ class Status:
             nothing was ever here.
         troubles: What keeps it from being well, in words.
         processes: Heartbeats by process number.
-        symbols: By instrument: last_id, last_time, lag_s, gaps_open.
+        symbols: By instrument: last_id and last_time (None before the first trade), known_until,
+            lag_s, gaps_open.
         rows: Totals over the processes.
         supervisor: The supervisor's own account; None: there is none.
 

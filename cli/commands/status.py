@@ -1,7 +1,8 @@
 """``cryptotools status``: how the flow of this state folder is."""
 
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Group, RenderableType
@@ -12,6 +13,7 @@ from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json, table
 from cli.progress import human
 from config.settings import load
+from dataflows.heartbeat import Row
 from supervisor.status import Status, read_status
 
 _EVERY_S = 1.0
@@ -40,22 +42,26 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Say how the running flow is; exit code 0 if it runs and is well, else 3."""
         state_dir = load(config, overrides=overrides(set_)).state_dir
-        found = read_status(state_dir)
-        if watch and json:
-            while True:
-                print_json(read_status(state_dir).as_dict())
-                time.sleep(_EVERY_S)
         if watch:
-            with Live(shown(found), console=OUT, refresh_per_second=4) as live:
-                while True:
-                    time.sleep(_EVERY_S)
-                    live.update(shown(read_status(state_dir)))
+            _watch(state_dir, json=json)
+        found = read_status(state_dir)
         if json:
             print_json(found.as_dict())
         else:
             OUT.print(shown(found))
         if not found.well:
             raise typer.Exit(3)
+
+
+def _watch(state_dir: Path, *, json: bool) -> NoReturn:
+    if json:
+        while True:
+            print_json(read_status(state_dir).as_dict())
+            time.sleep(_EVERY_S)
+    with Live(shown(read_status(state_dir)), console=OUT, refresh_per_second=4) as live:
+        while True:
+            time.sleep(_EVERY_S)
+            live.update(shown(read_status(state_dir)))
 
 
 def shown(status: Status) -> RenderableType:
@@ -87,8 +93,7 @@ def _failures(status: Status) -> list[str]:
 
 def _symbols(status: Status) -> RenderableType:
     rows: list[tuple[object, ...]] = [
-        (escape(key), one["last_id"], one["last_time"][:23], f"{one['lag_s']:.1f} s",
-         one["gaps_open"])
+        (escape(key), *_last(one), f"{one['lag_s']:.1f} s", one["gaps_open"])
         for key, one in status.symbols.items()
     ]  # fmt: skip
     seen = {key.partition(":")[2] for key in status.symbols}
@@ -96,6 +101,13 @@ def _symbols(status: Status) -> RenderableType:
     rows += [(escape(symbol), "-", "-", "-", "-") for symbol in sorted(following - seen)]
     names = ("symbol", "last trade", "at", "behind", "gaps open")
     return table(*names, rows=rows, right=(1, 3, 4))
+
+
+def _last(symbol: Row) -> tuple[object, object]:
+    # A quiet one may have had no trade since the flow began.
+    return (
+        ("-", "-") if symbol["last_id"] is None else (symbol["last_id"], symbol["last_time"][:23])
+    )
 
 
 def _facts(status: Status) -> RenderableType:

@@ -90,14 +90,12 @@ class _Checker:
 
     def trades(self, symbol: str) -> None:
         rows = _rows(self.lake / "trades", symbol)
-        if not rows:
-            return
         self.verdict.trades += len(rows)
         self.verdict.repaired += sum(row["repaired"] for row in rows)
         ours = [
             (r["id"], _us(r["time"]), r["price"], r["quantity"], r["buyer_is_maker"]) for r in rows
         ]
-        first, last = min(ours)[0], max(ours)[0]
+        first, last = (min(ours)[0], max(ours)[0]) if ours else (0, -1)
         market = [
             (t.id, t.time_us, _decimal(t.price), _decimal(t.quantity), t.buyer_is_maker)
             for t in self.sim.trades(symbol, 0, self.sim.now_us())

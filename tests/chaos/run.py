@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import redis
@@ -19,13 +19,14 @@ from simulator.config import LimitSettings
 from simulator.faults import parse_fault
 from simulator.local import Simulator
 from simulator.scenarios import scenario
+from supervisor.cluster import free_ports, heartbeats
 from tests.chaos.script import SPEED, Action, Script
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEBTC")
 ROOT = Path(__file__).parents[2]
 _STOP_S = 60.0
 _PEER_S = 10.0
-_STARTS_S = 4.0
+_CATCH_UP_S = 90.0
 
 
 def exchange(script: Script) -> Simulator:
@@ -61,7 +62,7 @@ class Redis:
     def kill(self) -> None:
         """End it as a power cut of the process does."""
         os.kill(self.server.pid, signal.SIGKILL)
-        _until(lambda: not _alive(self.server.pid), _PEER_S)
+        _until(lambda: not _alive(self.server.pid), _PEER_S, "Redis is still there")
 
     def end(self) -> None:
         """Stop it."""
@@ -73,10 +74,11 @@ class Flow:
 
     def __init__(self, folder: Path, sim: Simulator, redis_url: str, processes: int) -> None:
         self._store = store(folder / "recovery")
-        self._log = (folder / "flow.log").open("ab")
+        self._log = folder / "flow.log"
+        self._sim, self._state = sim, folder / "state"
         self._processes = processes
         self._running: list[subprocess.Popen[bytes]] = []
-        self._started = 0.0
+        self._since_us = 0
         self.peak_mib = 0  # of one process, until it was asked to end
         settings = {
             "SYMBOLS": ",".join(SYMBOLS),
@@ -107,8 +109,8 @@ class Flow:
 
     def start(self) -> None:
         """Start, going on from the last snapshot."""
-        self._started = time.monotonic()
-        ports = _free_ports(self._processes)
+        self._since_us = self._sim.now_us()
+        ports = free_ports(self._processes)
         addresses = ";".join(f"127.0.0.1:{port}" for port in ports)
         for n in range(self._processes):
             command = [
@@ -117,9 +119,10 @@ class Flow:
             ]  # fmt: skip
             if self._processes > 1:
                 command += ["-i", str(n), "-a", addresses]
-            self._running.append(
-                subprocess.Popen(command, cwd=ROOT, env=self.env, stderr=self._log)
-            )
+            with self._log.open("ab") as log:
+                self._running.append(
+                    subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
+                )
 
     def kill(self) -> None:
         """Kill the first process; what remains of a cluster cannot go on and is ended too."""
@@ -135,9 +138,11 @@ class Flow:
         self._running.clear()
 
     def stop(self) -> list[int]:
-        """End gracefully; return the exit codes."""
-        # A signal that comes before its handlers is the ordinary end of a process.
-        time.sleep(max(0.0, self._started + _STARTS_S - time.monotonic()))
+        """End gracefully, once all that happened before the start is here; return the exit codes.
+
+        What Redis got from a process that was killed may be ahead of the lake until then.
+        """
+        _until(self._caught_up, _CATCH_UP_S, "the flow has not caught up")
         for process in self._running:
             self.peak_mib = max(self.peak_mib, _peak_mib(process.pid))
             process.send_signal(signal.SIGTERM)
@@ -146,13 +151,23 @@ class Flow:
         finally:
             self.end()
 
+    def _caught_up(self) -> bool:
+        if self.died():
+            raise AssertionError("the flow ended by itself")
+        rows = heartbeats(self._state).values()
+        if {row["pid"] for row in rows} != {process.pid for process in self._running}:
+            return False
+        symbols = {key: one for row in rows for key, one in row["symbols"].items()}
+        known = [_us(one["known_until"]) for one in symbols.values() if not one["gaps_open"]]
+        return len(known) == len(SYMBOLS) and min(known) > self._since_us
+
     def died(self) -> bool:
         """Say whether a process has ended by itself."""
         return any(process.poll() is not None for process in self._running)
 
     def said(self) -> str:
         """Return the end of what it wrote to stderr."""
-        return Path(self._log.name).read_text()[-2000:]
+        return self._log.read_text()[-2000:]
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -282,17 +297,6 @@ def _fill(action: Action, flow: Flow, disk: Disk) -> None:
         flow.start()
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 def _peak_mib(pid: int) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -300,6 +304,10 @@ def _peak_mib(pid: int) -> int:
         return 0
     kib = next((ln.split()[1] for ln in status.splitlines() if ln.startswith("VmHWM")), "0")
     return int(kib) // 1024
+
+
+def _us(iso: str) -> int:
+    return round(datetime.fromisoformat(iso).timestamp() * 1_000_000)
 
 
 def _alive(pid: int) -> bool:
@@ -310,9 +318,9 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> None:
+def _until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
-            raise AssertionError("it does not come about")
-        time.sleep(0.01)
+            raise AssertionError(f"{otherwise} after {seconds:g} s")
+        time.sleep(0.05)

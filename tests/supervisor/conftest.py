@@ -84,7 +84,8 @@ class Job:
         def look() -> dict[str, Any] | None:
             found = self.status()
             turned = all(row["snapshots"] for row in found["processes"].values() if row["links"])
-            ready = found["well"] and turned and len(found["symbols"]) == len(SYMBOLS)
+            traded = [one for one in found["symbols"].values() if one["last_id"] is not None]
+            ready = found["well"] and turned and len(traded) == len(SYMBOLS)
             return found if ready and all(found[k] == v for k, v in wanted.items()) else None
 
         try:

@@ -17,11 +17,14 @@ NOW = 1_000_000.0
 
 
 def beat(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - of any field
-    one = {"last_id": 9, "last_time": "2026-01-05T12:00:00.000+00:00", "lag_s": 0.1, "gaps_open": 0}
+    at = "2026-01-05T12:00:00.000+00:00"
+    one = {"last_id": 9, "last_time": at, "known_until": at, "lag_s": 0.1, "gaps_open": 0}
+    quiet = one | {"last_id": None, "last_time": None}
     own = {
         "process": 0, "pid": os.getpid(), "version": "1", "started": "", "uptime_s": 61.0,
         "written": NOW - 1, "beats": 3, "turns": 5, "snapshots": 1, "state": "running",
-        "following": ["BTCUSDT", "ETHUSDT"], "symbols": {"binance:BTCUSDT": one},
+        "following": ["BTCUSDT", "ETHUSDT", "DOGEBTC"],
+        "symbols": {"binance:BTCUSDT": one, "binance:DOGEBTC": quiet},
         "links": {"binance:shard-0": 1}, "rows": {"received": 10, "accepted": 9},
         "gaps_permanent": 0, "redis": {"backlog_rows": 4, "away_s": 0.0, "blocked": False},
         "disk": {"path": "lake", "free_bytes": 9 << 30, "total_bytes": 10 << 30},
@@ -70,7 +73,8 @@ def test_a_flow_that_runs_is_well_and_shown(tmp_path: Path) -> None:
     said = text(tmp_path)
     assert "running for 1:01" in said
     assert "binance:BTCUSDT" in said
-    assert "ETHUSDT" in said  # followed, no trade yet
+    assert "ETHUSDT" in said  # nothing heard of it yet
+    assert "binance:DOGEBTC" in said  # no trade yet
     assert "10 received, 9 accepted" in said
 
 

@@ -1,6 +1,7 @@
 """`cryptotools up` as real processes: killed, frozen, stopped, misused."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def test_a_killed_flow_is_back_at_once_and_nothing_is_lost(job: Make, busy: Simu
 
     def flowing() -> bool:
         found = own.status()
-        passed = all(one["last_id"] > marks[key] for key, one in found["symbols"].items())
+        passed = all((one["last_id"] or 0) > marks[key] for key, one in found["symbols"].items())
         return found["restarts"] == 1 and found["well"] and passed and found["gaps_open"] == 0
 
     until(flowing, 30, "the flow")
@@ -105,6 +106,13 @@ def test_more_and_fewer_workers_and_processes_go_on(job: Make, calm: Simulator) 
             assert found["rows"]["repaired"] > 0, options
         assert own.end(process) == 0, own.said()
     assert_contiguous(own.folder / "lake")
+
+    shutil.rmtree(own.folder / "lake")
+    code, said = own.run("up", SUPERVISOR__MAX_FAILURES="1")
+    assert code == 3
+    assert "the last time: lake: the log in lake/.log/" in said
+    assert "hint: " in said
+    assert "Traceback" not in said
 
 
 def test_a_frozen_flow_is_started_again(job: Make, calm: Simulator) -> None:
