@@ -4,6 +4,7 @@ Written by a thread of its own, so it also tells of an engine that stands still:
 not rise. A file that is older than a few seconds is of a process that is frozen or dead.
 """
 
+import errno
 import logging
 import os
 import shutil
@@ -36,10 +37,23 @@ def status_folder(state_dir: Path) -> Path:
 
 
 def write_status(path: Path, row: Row) -> None:
-    """Replace a status file in one step; it need not outlast a power cut, so nothing is synced."""
+    """Replace a status file in one step; it need not outlast a power cut, so nothing is synced.
+
+    On a full disk it is written where the old one is, which takes no space; who reads it at that
+    very moment may find half of it.
+    """
+    data = orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    hidden.write_bytes(orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS))
-    hidden.replace(path)
+    try:
+        hidden.write_bytes(data)
+        hidden.replace(path)
+    except OSError as error:
+        hidden.unlink(missing_ok=True)
+        if error.errno != errno.ENOSPC or not path.exists():
+            raise
+        with path.open("r+b") as file:
+            file.write(data)
+            file.truncate()
 
 
 class Heartbeat:

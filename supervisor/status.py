@@ -23,9 +23,9 @@ class Status:
     """A flow as it stands.
 
     Attributes:
-        state: ``running``, ``starting``, ``stopping``, ``restarting``, ``failed``, ``frozen``
-            (alive, but silent), ``dead`` (it did not say good-bye), ``stopped``, or ``none``:
-            nothing was ever here.
+        state: ``running``, ``starting``, ``stopping``, ``restarting``, ``waiting`` (for space on
+            a disk), ``failed``, ``frozen`` (alive, but silent), ``dead`` (it did not say
+            good-bye), ``stopped``, or ``none``: nothing was ever here.
         troubles: What keeps it from being well, in words.
         processes: Heartbeats by process number.
         symbols: By instrument: last_id and last_time (None before the first trade), known_until,
@@ -77,7 +77,7 @@ def read_status(state_dir: Path, now: float | None = None) -> Status:
     written = [row["written"] for row in (*rows.values(), *([above] if above else []))]
     return Status(
         state=state,
-        troubles=tuple(_troubles(rows, symbols, links)) if state == "running" else (),
+        troubles=_wrong(state, above, rows, symbols, links),
         age_s=round(max(0.0, at - max(written)), 1),
         processes=rows,
         symbols=dict(sorted(symbols.items())),
@@ -92,7 +92,7 @@ def read_status(state_dir: Path, now: float | None = None) -> Status:
 
 def _state(rows: Mapping[int, Row], above: Row | None, now: float) -> str:
     watched = above is not None and above["state"] != "stopped" and _fresh(above, now)
-    if above is not None and watched and above["state"] in {"restarting", "stopping"}:
+    if above is not None and watched and above["state"] in {"restarting", "stopping", "waiting"}:
         return str(above["state"])
     wanted = int(above["processes"]) if above is not None and watched else 1
     if len(rows) < wanted:
@@ -115,6 +115,18 @@ def _one(row: Row, now: float) -> str:
 
 def _fresh(row: Row, now: float) -> bool:
     return alive(int(row["pid"])) and now - float(row["written"]) < STALE_S
+
+
+def _wrong(
+    state: str,
+    above: Row | None,
+    rows: Mapping[int, Row],
+    symbols: Mapping[str, Row],
+    links: Mapping[str, int],
+) -> tuple[str, ...]:
+    if state == "waiting" and above is not None:
+        return (str(above["waits_for"]),)
+    return tuple(_troubles(rows, symbols, links)) if state == "running" else ()
 
 
 def _troubles(

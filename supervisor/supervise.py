@@ -2,7 +2,8 @@
 
 start ─► watch ─► it ended ─► why? ─► a user's mistake: end, exit code 2
 ▲         └───► it is frozen ─► kill
-└── delay ◄─────────┴──────────┴──► too often: give up, exit code 3
+├── delay ◄─────────┴──────────┼──► too often: give up, exit code 3
+└── space ◄────────────────────┘ a disk is full: wait for space
 """
 
 import logging
@@ -29,6 +30,7 @@ from supervisor.cluster import Cluster, Hurry, Shape
 from supervisor.frozen import FrozenWatch
 from supervisor.patience import Patience
 from supervisor.server import RedisKeeper
+from supervisor.space import lacking
 
 LOG = logging.getLogger("cryptotools.supervisor")
 
@@ -47,6 +49,7 @@ class _Account:
     restarts: int = 0
     last_cause: str = ""
     last_restart: str = ""
+    waits_for: str = ""
     children: list[int] = field(default_factory=list)
 
 
@@ -155,8 +158,9 @@ class Supervisor:
         return None
 
     def _again(self, cause: Cause, patience: Patience, lived: float) -> None:
-        delay = patience.failed(time.monotonic(), lived)
         self._account.last_cause = cause.text
+        LOG.error("the flow failed after %.1f s: %s", lived, cause.text)
+        delay = 0.0 if self._waited_for_space() else patience.failed(time.monotonic(), lived)
         if delay is None:
             raise ServiceError(
                 "flow",
@@ -165,10 +169,26 @@ class Supervisor:
             )
         self._account.restarts += 1
         self._account.last_restart = datetime.now(UTC).isoformat(timespec="seconds")
-        LOG.error("the flow failed after %.1f s: %s", lived, cause.text)
         LOG.warning("starting it again in %g s (restart %d)", delay, self._account.restarts)
         self._tell("restarting")
         self._stop.wait(delay)
+
+    def _waited_for_space(self) -> bool:
+        # A full disk is nobody's failure: however long it lasts, the flow goes on afterwards.
+        own = self._settings
+        folders = [own.state_dir, own.lake.path]
+        folders += [own.recording.path] if own.recording.enabled else []
+        lack = lacking(folders)
+        if not lack:
+            return False
+        LOG.error("%s: waiting for space", lack)
+        while lack and not self._stop.is_set():
+            self._account.waits_for = lack
+            self._tell("waiting")
+            self._stop.wait(_TELL_S)
+            lack = lacking(folders)
+        self._account.waits_for = ""
+        return True
 
     # ---- what surrounds it ----
 
@@ -228,6 +248,7 @@ class Supervisor:
             "restarts": self._account.restarts,
             "last_cause": self._account.last_cause,
             "last_restart": self._account.last_restart,
+            "waits_for": self._account.waits_for,
         }
         path = status_folder(self._settings.state_dir) / FILE
         try:

@@ -20,6 +20,7 @@ _EVERY_S = 1.0
 _COLOURS = {"running": "green", "starting": "yellow", "stopping": "yellow", "restarting": "yellow"}
 _NOT_RUNNING = {
     "none": "nothing has run here",
+    "waiting": "nothing runs: it waits for space, and goes on then",
     "stopped": "nothing runs: it was stopped",
     "failed": "nothing runs: it failed",
     "dead": "nothing runs: it ended without a word",

@@ -180,18 +180,18 @@ class Flow:
 class Disk:
     """A small file system of its own, which can be filled up; a folder where it may not be."""
 
-    def __init__(self, folder: Path, *, small: bool = True) -> None:
+    def __init__(self, folder: Path, *, small: bool = True, mib: int = 64) -> None:
         self._folder = folder
         self._ballast = folder / "ballast"
         folder.mkdir(parents=True)
-        self.small = small and mount(folder)
+        self.small = small and mount(folder, mib)
 
     def fill(self) -> None:
         """Leave no space."""
         with self._ballast.open("wb", buffering=0) as file:
             try:
                 while True:
-                    file.write(b"\0" * 65536)
+                    file.write(b"\0" * (1 << 20))
             except OSError:
                 return
 
@@ -205,9 +205,9 @@ class Disk:
             subprocess.run(["umount", str(self._folder)], check=True)
 
 
-def mount(folder: Path) -> bool:
+def mount(folder: Path, mib: int = 64) -> bool:
     """Mount a small file system at a folder; say whether that was allowed."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:

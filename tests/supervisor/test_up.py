@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dataflows.heartbeat import write_status
 from simulator.local import Simulator
+from tests.chaos.run import Disk
 from tests.supervisor.conftest import (
     SYMBOLS,
     Job,
@@ -143,6 +145,44 @@ def test_a_flow_that_cannot_start_is_given_up_with_its_error(job: Make, calm: Si
     assert code == 3
     assert "failed 2 times within 300 s; the last time: lake: cannot write taken/x" in said
     assert dead(own.pids)
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(job: Make, calm: Simulator) -> None:
+    own = job(calm, SUPERVISOR__MAX_FAILURES="1", LAKE__PATH="small/lake")
+    disk = Disk(own.folder / "small", mib=1200)  # with less the status complains from the start
+    if not disk.small:
+        pytest.skip("no file system may be mounted here")
+    try:
+        up = own.start("up")
+        own.well()
+        disk.fill()
+        until(lambda: own.status()["state"] == "waiting", 30, "that it waits for space")
+        found = own.status()
+        said = "the disk of small/lake has 0 MiB left, 32 are needed"
+        assert found["troubles"] == (said,)
+        assert "No space left on device" in found["supervisor"]["last_cause"]
+        disk.free()
+        assert own.well(restarts=1)["rows"]["repaired"] > 0
+        assert own.end(up) == 0
+        assert_contiguous(own.folder / "small" / "lake")
+    finally:
+        own.clean()
+        disk.unmount()
+
+
+def test_a_status_is_written_on_a_full_disk_too(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "small")
+    if not disk.small:
+        pytest.skip("no file system may be mounted here")
+    try:
+        path = tmp_path / "small" / "0.json"
+        write_status(path, {"state": "running", "symbols": {"binance:BTCUSDT": 1}})
+        disk.fill()
+        write_status(path, {"state": "failed"})
+        assert path.read_bytes() == b'{"state":"failed"}'
+        assert not list(path.parent.glob(".*.tmp"))
+    finally:
+        disk.unmount()
 
 
 def test_a_flow_whose_supervisor_dies_ends_by_itself(job: Make, calm: Simulator) -> None:
