@@ -123,7 +123,7 @@ class Heartbeat:
             "turns": pulse.turns,
             "snapshots": pulse.snapshots,
             "state": self._state(),
-            "following": list(self._settings.symbols),
+            "following": self._following(),
             "symbols": self._symbols(now),
             "links": connected,
             "rows": _rows(),
@@ -140,10 +140,16 @@ class Heartbeat:
             return "stopping"
         return "running" if self._pulse.turns else "starting"
 
+    def _following(self) -> list[str]:
+        said = list(self._pulse.following.values())
+        return sorted(set().union(*said)) if said else list(self._settings.symbols)
+
     def _symbols(self, now: float) -> Row:
         pulse, found = self._pulse, {}
-        skew = _skew(pulse)
+        skew, following = _skew(pulse), set(self._following())
         for key in sorted({*list(pulse.newest), *list(pulse.clocks)}):
+            if key.partition(":")[2] not in following:
+                continue  # not any more
             trades = pulse.newest.get(key)
             traded_us = int(trades.time_us[-1]) if trades is not None else 0
             known_us = max(traded_us, pulse.clocks.get(key, 0))

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.binance.source import shard_of
+from connectors.binance.subscriptions import shard_of
 from connectors.parquet.encoding import BROKEN, unreadable
 from connectors.parquet.layout import Kind, Part, Wanted, find
 from core.ledger.certificate import FileSum, Halt, Happened, Named

@@ -11,6 +11,7 @@ import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bytewax import operators as op
@@ -21,13 +22,14 @@ from config.engine import engine_options
 from config.settings import Settings
 from connectors.binance.rest import check_symbols
 from connectors.binance.source import BinanceSource
+from connectors.redis.control import Inbox
 from connectors.shutdown import stop_on_signals
 from core.market.errors import CryptoToolsError
 from core.market.events import Event, Frame, Item
 from core.market.trades import Trades
 from dataflows.klines import KlinePlan, build_klines
 from dataflows.normalize import normalize
-from dataflows.outputs import Discard, Outputs, Record, outputs_of
+from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
 from dataflows.process import enter
 from dataflows.setup import kline_plan, prepare, prepare_saved
 from dataflows.strategies import run_strategies
@@ -71,8 +73,12 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     return flow
 
 
-def live_source(settings: Settings) -> BinanceSource:
+def live_source(settings: Settings, control: str | None = None) -> BinanceSource:
     """Return the live exchange; installs the handlers of a graceful stop.
+
+    Args:
+        settings: What to follow, and how.
+        control: Address of the Redis with the control stream; None: nobody commands.
 
     Raises:
         ConfigError: A symbol that the exchange does not have.
@@ -82,7 +88,8 @@ def live_source(settings: Settings) -> BinanceSource:
     stop_on_signals()
     _tune()
     audit = (settings.klines.base,) if settings.binance.audit else ()
-    return BinanceSource(settings.binance, settings.symbols, audit=audit)
+    inboxes = None if control is None else partial(Inbox, control)
+    return BinanceSource(settings.binance, settings.symbols, audit=audit, inboxes=inboxes)
 
 
 def _tune() -> None:
@@ -98,7 +105,7 @@ def _tune() -> None:
 def live(settings: Settings) -> Dataflow:
     """Return the flow on the live exchange."""
     work = Work(kline_plan(settings), settings.strategies)
-    source = ResumedSource(live_source(settings))
+    source = ResumedSource(live_source(settings, redis_url(settings)))
     return build({"exchange": source}, work, resuming(outputs_of(settings)))
 
 

@@ -21,6 +21,7 @@ class Pulse:
         newest: By key, the last trades handed out.
         clocks: By key, the exchange's time up to which the flow has everything, microseconds.
         links: By shard, the open links.
+        following: By shard, the symbols that are followed now.
         holes: By key, the last id of every hole that was ever opened and may still be.
         skew_us: The exchange's clock minus ours when the source began.
 
@@ -31,6 +32,7 @@ class Pulse:
         self.snapshots = 0
         self.newest: dict[str, Trades] = {}
         self.clocks: dict[str, int] = {}
+        self.following: dict[str, frozenset[str]] = {}
         self.links: defaultdict[str, set[int]] = defaultdict(set)
         self.holes: defaultdict[str, list[int]] = defaultdict(list)
         self.skew_us: int | None = None
@@ -44,6 +46,8 @@ class Pulse:
             elif isinstance(item, Frame):
                 if item.kind == "start":
                     self._began(item)
+                elif item.kind == "command":
+                    self._commanded(item)
             elif isinstance(item, Tick):
                 self.clocks[key] = item.time_us
             else:
@@ -73,9 +77,17 @@ class Pulse:
 
     def _began(self, frame: Frame) -> None:
         self.links[frame.key].clear()
-        clock_us = int(orjson.loads(frame.payload).get("clock_us", 0))
+        plan = orjson.loads(frame.payload)
+        self.following[frame.key] = frozenset(plan.get("symbols", ()))
+        clock_us = int(plan.get("clock_us", 0))
         if clock_us:
             self.skew_us = clock_us - frame.received_us
+
+    def _commanded(self, frame: Frame) -> None:
+        body = orjson.loads(frame.payload)
+        known = self.following.get(frame.key, frozenset())
+        more, less = body.get("subscribe", ()), body.get("unsubscribe", ())
+        self.following[frame.key] = (known | frozenset(more)) - frozenset(less)
 
 
 PULSE = Pulse()

@@ -120,7 +120,7 @@ def register(app: typer.Typer) -> None:
             show = ConsoleSink(json=json)
             outputs = replace(sinks, records={**sinks.records, "console": show})
             work = Work(kline_plan(settings), settings.strategies)
-            flow = build({"exchange": live_source(settings)}, work, outputs)
+            flow = build({"exchange": live_source(settings, redis_url(settings))}, work, outputs)
             _announce(directory, url, found, speed, json=json)
             if seconds:
                 threading.Timer(seconds, STOP.set).start()

@@ -73,6 +73,8 @@ class Driver:
         self._drained = threading.Event()
         self._drained.set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._running = threading.Event()
+        self._prepared = asyncio.Event()
         self._newest_link = 0
         self._lines: dict[int, Line] = {}
         self._linked: set[asyncio.Task[None]] = set()
@@ -82,6 +84,7 @@ class Driver:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._running.wait()
 
     def stop(self) -> None:
         """End the thread; what it received can still be taken."""
@@ -109,6 +112,11 @@ class Driver:
         with self._lock:
             return self._session.resume()
 
+    def symbols(self) -> tuple[str, ...]:
+        """Return what is followed now."""
+        with self._lock:
+            return self._session.plan.symbols
+
     def totals(self) -> dict[str, tuple[int, int, int]]:
         """Return (received, duplicate, rejected) rows by key since the start."""
         with self._lock:
@@ -119,10 +127,11 @@ class Driver:
     ) -> "Future[None]":
         """Change the subscriptions of a running driver; safe from any thread.
 
-        The future ends when the session was told, with `ConfigError` for a symbol that the
-        exchange does not have, with `RestError` when it could not be asked.
+        The future ends when the session was told: with `ConfigError` for a symbol that the
+        exchange does not have, with `RestError` when it could not be asked. Before the exchange
+        was there for the first time it waits.
         """
-        if self._loop is None:
+        if self._loop is None or self._loop.is_closed() or self._stopping.is_set():
             raise RuntimeError("the driver does not run")
         return asyncio.run_coroutine_threadsafe(self._command(subscribe, unsubscribe), self._loop)
 
@@ -142,9 +151,12 @@ class Driver:
         except Exception as error:
             LOG.exception("the source thread failed")
             self._failure = error
+        finally:
+            self._running.set()
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._running.set()
         self._fetching = asyncio.Semaphore(_FETCHES)
         self._tasks: set[asyncio.Task[None]] = set()
         self._rest = Rest(self._config, clock=self._now)
@@ -180,6 +192,7 @@ class Driver:
         with self._lock:
             self._session = Session(plan)
         self._feed("start", plan.model_dump_json())
+        self._prepared.set()
         self._told_status(info)
 
     def _rotation_us(self) -> int:
@@ -294,6 +307,7 @@ class Driver:
             self._feed("status", orjson.dumps({"statuses": info.statuses}).decode())
 
     async def _command(self, subscribe: tuple[str, ...], unsubscribe: tuple[str, ...]) -> None:
+        await self._prepared.wait()
         info = await self._rest.info(subscribe) if subscribe else Info()
         body = {"subscribe": info.scales, "unsubscribe": list(unsubscribe)}
         self._feed("command", orjson.dumps(body).decode())

@@ -4,12 +4,12 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from zlib import crc32
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.binance.config import BinanceConfig
 from connectors.binance.driver import Driver
+from connectors.binance.subscriptions import Inbox, Subscriptions, merged, shard_of
 from connectors.shutdown import STOP, one_error
 from core.exchange.plan import Plan
 from core.market.errors import ConfigError
@@ -18,13 +18,15 @@ from telemetry import metrics
 
 _IDLE = timedelta(milliseconds=1)
 
+_PLAN = {"next_ids", "scales", "statuses"}
+"""What of the plan in a snapshot is gone on with."""
+
 Snapshot = dict[str, object]
-"""The plan to resume with, as plain values."""
+"""The plan to resume with, as plain values; `configured`: the symbols of the settings, `control`:
+the last command obeyed."""
 
-
-def shard_of(symbol: str, shards: int) -> int:
-    """Return the shard of a symbol: the same on every machine and in every run."""
-    return crc32(symbol.encode()) % shards
+Inboxes = Callable[[str], Inbox]
+"""Opens the control stream behind the given position; empty: from now on."""
 
 
 def _check_room(config: BinanceConfig, symbols: tuple[str, ...], streams_each: int) -> None:
@@ -39,21 +41,39 @@ def _check_room(config: BinanceConfig, symbols: tuple[str, ...], streams_each: i
 
 
 class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
-    """Hands out what one driver received."""
+    """Hands out what one driver received.
 
-    def __init__(self, driver: Driver) -> None:
+    Args:
+        driver: Of the shard.
+        configured: The symbols of the settings that belong to it.
+        inbox: Where commands come from; None: there are none.
+        subscriptions: What obeys them.
+
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        configured: tuple[str, ...],
+        inbox: Inbox | None,
+        subscriptions: Subscriptions,
+    ) -> None:
         self._driver = driver
+        self._configured = list(configured)
+        self._inbox = inbox
         self._books = metrics.RowBooks()
         self._awake: datetime | None = None
         self._stopped = False
         driver.start()
+        if inbox is not None:
+            inbox.start(subscriptions.obey)
 
     def next_batch(self) -> list[tuple[str, Item]]:
         """Return what arrived since the last call; never waits."""
         if self._stopped:
             raise StopIteration
         if STOP.is_set():
-            self._driver.stop()
+            self._end()
             self._stopped = True
         with one_error():
             batch = self._driver.take()
@@ -68,10 +88,18 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
 
     def snapshot(self) -> Snapshot:
         """Return the subscriptions and the next id per symbol, as handed out."""
-        return self._driver.resume().model_dump(mode="json")
+        # The position first: a command obeyed just now is obeyed again, rather than forgotten.
+        control = "" if self._inbox is None else self._inbox.position
+        plan = self._driver.resume().model_dump(mode="json")
+        return plan | {"configured": self._configured, "control": control}
 
     def close(self) -> None:
-        """End the driver's thread."""
+        """End the threads."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._inbox is not None:
+            self._inbox.stop()
         self._driver.stop()
 
 
@@ -84,9 +112,11 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
         symbols: tuple[str, ...],
         *,
         audit: tuple[str, ...] = (),
+        inboxes: Inboxes | None = None,
         dice: Callable[[], random.Random] = random.Random,
     ) -> None:
         _check_room(config, symbols, 1 + len(audit))
+        self._inboxes = inboxes
         self._config = config
         self._symbols = symbols
         self._audit = audit
@@ -100,8 +130,8 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
         self, _step_id: str, for_part: str, resume_state: Snapshot | None
     ) -> BinancePartition:
         """Return the partition, going on where its snapshot stood."""
-        shard = int(for_part.rpartition("-")[2])
-        own = tuple(s for s in self._symbols if shard_of(s, self._config.shards) == shard)
+        shard, shards = int(for_part.rpartition("-")[2]), self._config.shards
+        own = tuple(s for s in self._symbols if shard_of(s, shards) == shard)
         plan = Plan(
             exchange=self._config.place.exchange,
             shard=shard,
@@ -109,8 +139,20 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
             feed=self._config.feed,
             audit=self._audit,
         )
+        control = ""
         if resume_state is not None:
-            known = Plan.model_validate(resume_state)
-            state = {"next_ids", "scales", "statuses"}
-            plan = plan.model_copy(update={name: getattr(known, name) for name in state})
-        return BinancePartition(Driver(self._config, plan, dice=self._dice()))
+            state = dict(resume_state)
+            control, before = str(state.pop("control", "")), state.pop("configured", None)
+            known = Plan.model_validate(state)
+            followed = own if before is None else merged(own, _names(before), known.symbols)
+            update = {name: getattr(known, name) for name in _PLAN} | {"symbols": followed}
+            plan = plan.model_copy(update=update)
+        driver = Driver(self._config, plan, dice=self._dice())
+        room = self._config.place.streams_per_link // (1 + len(self._audit))
+        subscriptions = Subscriptions(driver, shard=shard, shards=shards, room=room)
+        inbox = None if self._inboxes is None else self._inboxes(control)
+        return BinancePartition(driver, own, inbox, subscriptions)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()

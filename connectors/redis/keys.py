@@ -16,6 +16,12 @@ REGISTRY = "md:~keys"
 """A set of the names of all streams. It shares no slot with them: written beside the entries, so
 that readers need not scan, and never relied on for them."""
 
+CONTROL = "md:~control"
+"""Commands to flows."""
+
+OUTCOMES = "md:~outcomes"
+"""What became of them."""
+
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 

@@ -1,5 +1,6 @@
 """`cryptotools up` as real processes: killed, frozen, stopped, misused."""
 
+import json
 import os
 import shutil
 import signal
@@ -115,6 +116,37 @@ def test_more_and_fewer_workers_and_processes_go_on(job: Make, calm: Simulator) 
     assert "the last time: lake: the log in lake/.log/" in said
     assert "hint: " in said
     assert "Traceback" not in said
+
+
+def test_symbols_come_and_go_by_commands_and_outlast_a_kill(job: Make, calm: Simulator) -> None:
+    own = job(calm, RECORDING__PATH="recordings")
+    up = own.start("up")
+    before = own.well()
+    code, said = own.run("symbols", "add", "bnbusdt", "nosuch")
+    assert code == 2
+    assert "BNBUSDT  applied" in said
+    assert "has no symbol `NOSUCH`" in said
+    assert own.run("symbols", "remove", "SOLUSDT")[0] == 0
+    wanted = ["BNBUSDT", "BTCUSDT", "ETHUSDT"]
+
+    def followed() -> list[str]:
+        found = own.status()
+        symbols = {k.partition(":")[2] for k, one in found["symbols"].items() if one["last_id"]}
+        return sorted(symbols) if found["well"] else []
+
+    until(lambda: followed() == wanted, 30, "the new symbols")
+    snapshots = own.status()["processes"]["0"]["snapshots"]
+    until(lambda: own.status()["processes"]["0"]["snapshots"] > snapshots + 1, 30, "a snapshot")
+    os.kill(before["processes"]["0"]["pid"], signal.SIGKILL)
+    until(lambda: own.status()["restarts"] == 1 and followed() == wanted, 30, "them again")
+    assert sorted(json.loads(own.run("symbols", "list", "--json")[1])) == wanted
+    assert own.end(up) == 0
+    code, said = own.run("verify-parity")  # a replay obeys the same commands
+    assert code == 0, said
+    assert "binance:BNBUSDT" in said
+    code, said = own.run("symbols", "add", "SOLUSDT")
+    assert code == 3
+    assert "no embedded server runs" in said
 
 
 def test_a_frozen_flow_is_started_again(job: Make, calm: Simulator) -> None:

@@ -9,7 +9,8 @@ import pytest
 from connectors.binance.config import BinanceConfig
 from connectors.binance.driver import Batch, Driver
 from connectors.binance.rest import Rest
-from connectors.binance.source import BinanceSource, shard_of
+from connectors.binance.source import BinanceSource
+from connectors.binance.subscriptions import shard_of
 from connectors.shutdown import STOP
 from core.exchange.plan import Plan
 from core.market.errors import ConfigError
