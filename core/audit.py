@@ -3,16 +3,20 @@
 from collections import OrderedDict
 
 from core.market.kline import MEASURES, Kline
+from core.market.symbols import USDM
 
 _KEPT = 256
 _Window = tuple[str, int]
-_COUNTS = ("trades", "first_id", "last_id", "close_ms")
+_COUNTS = ("trades", "first_id", "last_id")
+_TIMES = ("close_ms",)
 
 
 class KlineAudit:
     """Pairs klines of one instrument by interval and window; holds only the newest unpaired.
 
-    A window that we know to be incomplete (a gap, or a start that nobody saw) is not compared.
+    A window that we know to be incomplete (a gap, or a start that nobody saw) is not compared, nor
+    are counts and ids of USD-M: its aggregates do not say how many trades they hold, because ids
+    of fills that are not published lie between theirs (binance-public-data#363, #378).
     """
 
     def __init__(self) -> None:
@@ -40,13 +44,22 @@ class KlineAudit:
         if not ours.complete:
             return ""
         self.compared += 1
-        return difference(ours, theirs)
+        return difference(ours, theirs, counts=counts_trades(ours.key))
 
 
-def difference(ours: Kline, theirs: Kline) -> str:
-    """Return the fields in which two klines differ, as ``name ours!=theirs``; empty when equal."""
+def counts_trades(key: str) -> bool:
+    """Say whether trades can be counted by their ids, as they can on Spot."""
+    return not key.startswith(f"{USDM}:")
+
+
+def difference(ours: Kline, theirs: Kline, *, counts: bool = True) -> str:
+    """Return the fields in which two klines differ, as ``name ours!=theirs``; empty when equal.
+
+    Without `counts` the number of trades and their ids are left out.
+    """
     pairs = [(str(name), ours.text(name), theirs.text(name)) for name in MEASURES]
-    pairs += [(name, str(getattr(ours, name)), str(getattr(theirs, name))) for name in _COUNTS]
+    others = (*_COUNTS, *_TIMES) if counts else _TIMES
+    pairs += [(name, str(getattr(ours, name)), str(getattr(theirs, name))) for name in others]
     return ", ".join(f"{name} {own}!={other}" for name, own, other in pairs if own != other)
 
 

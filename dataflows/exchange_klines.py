@@ -12,6 +12,7 @@ import orjson
 from connectors.binance.config import BinanceConfig
 from connectors.parquet.layout import Kind, Wanted, find
 from connectors.parquet.reader import read_klines
+from core.audit import counts_trades
 from core.exchange.limiter import WeightBudget
 from core.exchange.official import parse_sum
 from core.exchange.wire import to_us
@@ -49,6 +50,7 @@ class ExchangeKlines:
             limit=config.weight_per_minute or config.place.weight_per_minute
         )
         self._weight = _WEIGHTS.get(self._market.exchange, _WEIGHT)
+        self._counts = counts_trades(f"{self._market.exchange}:")
         self._sleep = sleep
         self._client = httpx.Client(
             base_url=config.rest + self._market.prefix, timeout=config.rest_timeout
@@ -86,7 +88,8 @@ class ExchangeKlines:
     def _row(self, row: list[Any]) -> tuple[int, Fields]:
         try:
             fields = {name: to_text(*parse_sum(row[at])) for at, name in _NAMES.items()}
-            return to_us(int(row[0])), fields | {"trades": str(row[8])}
+            counted = {"trades": str(row[8])} if self._counts else {}
+            return to_us(int(row[0])), fields | counted
         except (DecimalError, LookupError, TypeError, ValueError) as error:
             raise ServiceError("exchange", f"no kline: {error}: {str(row)[:120]}") from None
 

@@ -87,7 +87,7 @@ def live_source(settings: Settings, control: str | None = None) -> BinanceSource
     asyncio.run(check_symbols(settings.binance, settings.symbols))
     stop_on_signals()
     _tune()
-    audit = (settings.klines.base,) if settings.binance.audit else ()
+    audit = settings.binance.audited(settings.klines.base)
     inboxes = None if control is None else partial(Inbox, control)
     return BinanceSource(settings.binance, settings.symbols, audit=audit, inboxes=inboxes)
 

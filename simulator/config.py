@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -79,6 +79,9 @@ SYMBOLS = (
 class MarketSettings(_Settings):
     """What trades. Recorded trades, where given, take the place of the made-up symbols."""
 
+    product: Annotated[
+        Literal["spot", "usdm"], Field(description="Binance Spot, or its USD-M futures.")
+    ] = "spot"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Another seed, another market.")] = 1
     start: Annotated[
         datetime | Literal["now"] | None,
@@ -91,22 +94,38 @@ class MarketSettings(_Settings):
     bookkeeping: Annotated[
         float, Field(ge=0, le=1, description="Share of orders that bring a trade of price 0.")
     ] = 0.0
+    unpublished: Annotated[
+        float,
+        Field(
+            ge=0, lt=1, description="Share of fills that have ids and are never shown; usdm only."
+        ),
+    ] = 0.005
     recorded: tuple[RecordedSettings, ...] = ()
 
 
-class LimitSettings(_Settings):
-    """Where the exchange refuses; None switches a limit off."""
+Limit = Annotated[
+    int | None, Field(gt=0), BeforeValidator(lambda value: None if value == "none" else value)
+]
+"""TOML has no null: ``"none"`` means it."""
 
-    weight: Annotated[int | None, Field(gt=0, description="REST weight per minute.")] = 6000
+
+class LimitSettings(_Settings):
+    """Where the exchange refuses; None (``"none"`` in a file) switches a limit off."""
+
+    weight: Annotated[Limit, Field(description="REST weight per minute.")] = 6000
     ban_after: Annotated[int, Field(gt=0, description="Answers 429 in a minute before 418.")] = 20
     ban: Annotated[float, Field(gt=0, description="First ban, seconds of exchange time.")] = 120.0
-    messages: Annotated[
-        int | None, Field(gt=0, description="Incoming frames per second and connection.")
-    ] = 5
+    messages: Annotated[Limit, Field(description="Incoming frames per second and connection.")] = 5
     streams: Annotated[int, Field(gt=0, description="Streams per connection.")] = 1024
-    connections: Annotated[
-        int | None, Field(gt=0, description="Connection attempts in five minutes.")
-    ] = 300
+    connections: Annotated[Limit, Field(description="Connection attempts in five minutes.")] = 300
+
+
+USDM_DEFAULTS: Final[dict[str, Any]] = {
+    "limits": {"weight": 2400, "messages": 10},
+    "ping_interval": 180.0,
+    "pong_timeout": 600.0,
+}
+"""What USD-M has instead of Spot's, where the settings do not say."""
 
 
 class SimulatorSettings(_Settings):
@@ -136,3 +155,15 @@ class SimulatorSettings(_Settings):
     overflow: Annotated[
         Literal["disconnect", "wait"], Field(description="What happens when they are more.")
     ] = "disconnect"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_product(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the user gave
+        market = data.get("market") if isinstance(data, dict) else None
+        given = market.get("product") if isinstance(market, dict) else getattr(market, "product", 0)
+        if given != "usdm":
+            return data
+        limits = data.get("limits", {})
+        if isinstance(limits, dict):
+            limits = USDM_DEFAULTS["limits"] | limits
+        return USDM_DEFAULTS | data | {"limits": limits}

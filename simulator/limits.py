@@ -50,6 +50,10 @@ class Weights:
         self._refused = 0
         return Verdict(418, self._used, self._banned_until_us)
 
+    def used(self, now_us: int) -> int:
+        """Return the weight used in the minute of a time."""
+        return self._used if now_us // _MINUTE_US == self._minute else 0
+
     def banned(self, now_us: int) -> bool:
         """Say whether the address is banned."""
         return now_us < self._banned_until_us

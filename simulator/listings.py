@@ -9,7 +9,7 @@ _MAX_QUANTITY = Decimal(9000000000)
 
 
 def exchange_info(
-    listings: list[Listing], server_time: int, weight_limit: int | None
+    listings: list[Listing], server_time: int, weight_limit: int | None, *, now_us: int
 ) -> dict[str, Any]:
     """Return the answer as Binance builds it (rest-api.md, "Exchange information")."""
     weight = {
@@ -29,14 +29,14 @@ def exchange_info(
         "serverTime": server_time,
         "rateLimits": [raw] if weight_limit is None else [weight, raw],
         "exchangeFilters": [],
-        "symbols": [_symbol(listing) for listing in listings],
+        "symbols": [_symbol(listing, now_us) for listing in listings],
     }
 
 
-def _symbol(listing: Listing) -> dict[str, Any]:
+def _symbol(listing: Listing, now_us: int) -> dict[str, Any]:
     return {
         "symbol": listing.symbol,
-        "status": "TRADING",
+        "status": listing.statuses.at(now_us),
         "baseAsset": listing.base,
         "baseAssetPrecision": 8,
         "quoteAsset": listing.quote,

@@ -61,7 +61,7 @@ class Simulator:
 
     @property
     def rest_url(self) -> str:
-        """Where the REST API is: append ``/api/v3/…``."""
+        """Where the REST API is: append ``/api/v3/…``, or ``/fapi/v1/…``."""
         return self._exchange.rest_url
 
     @property

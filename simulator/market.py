@@ -8,8 +8,10 @@ from core.market.errors import ConfigError
 from simulator.config import START, MarketSettings, RecordedSettings
 from simulator.klines import KlineOracle
 from simulator.recorded import read_tape
+from simulator.statuses import ALWAYS_TRADING, Statuses
 from simulator.synthetic import SyntheticTape
 from simulator.tape import SECOND_US, Tape
+from simulator.usdm.tape import UsdmTape
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "TRY", "EUR", "BRL", "USD")
@@ -26,6 +28,7 @@ class Listing:
     step: Decimal
     tape: Tape
     klines: KlineOracle
+    statuses: Statuses = ALWAYS_TRADING
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Market:
 def open_market(settings: MarketSettings, *, now: datetime) -> Market:
     """Return the market of the settings; `now` is the time that a start of ``now`` means."""
     if settings.recorded:
-        listings = [_recorded(recorded) for recorded in settings.recorded]
+        listings = [_recorded(recorded, settings) for recorded in settings.recorded]
         first = min(listing.tape.begin_us for listing in listings)
         start_us = first if settings.start is None else _start_us(settings, now)
     else:
@@ -75,16 +78,25 @@ def _start_us(settings: MarketSettings, now: datetime) -> int:
 def _synthetic(settings: MarketSettings, begin_us: int) -> list[Listing]:
     listings = []
     for s in settings.symbols:
-        tape = SyntheticTape(
-            s, seed=settings.seed, begin_us=begin_us, bookkeeping=settings.bookkeeping
+        tape = _shown(
+            SyntheticTape(
+                s, seed=settings.seed, begin_us=begin_us, bookkeeping=settings.bookkeeping
+            ),
+            settings,
         )
         listings.append(Listing(s.symbol, s.base, s.quote, s.tick, s.step, tape, KlineOracle(tape)))
     return listings
 
 
-def _recorded(recorded: RecordedSettings) -> Listing:
-    symbol, tape = read_tape(recorded.path, recorded.symbol.upper())
+def _recorded(recorded: RecordedSettings, settings: MarketSettings) -> Listing:
+    symbol, read = read_tape(recorded.path, recorded.symbol.upper())
     quote = next((q for q in _QUOTES if symbol.endswith(q) and symbol != q), "")
     base = symbol.removesuffix(quote)
-    tick, step = tape.grids()
+    tick, step = read.grids()
+    tape = _shown(read, settings)
     return Listing(symbol, base, quote, tick, step, tape, KlineOracle(tape))
+
+
+def _shown(tape: Tape, settings: MarketSettings) -> Tape:
+    """Return a tape as the product shows it."""
+    return tape if settings.product == "spot" else UsdmTape(tape, unpublished=settings.unpublished)

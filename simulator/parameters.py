@@ -17,8 +17,6 @@ _SYMBOL_RANGE = "^[\\w\\-._&&[^a-z]]{1,50}$"
 _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
 _ZONE = re.compile(r"(?P<sign>[+-]?)(?P<hours>\d{1,2})(?::(?P<minutes>\d{2}))?", re.ASCII)
 _ZONES = (-12 * 60, 14 * 60)
-_MAX_LIMIT = 1000
-_DEFAULT_LIMIT = 500
 
 
 class RestError(Exception):
@@ -38,12 +36,12 @@ class RestError(Exception):
 class Parameters:
     """The parameters of one request; each method reads one, or refuses."""
 
-    def __init__(self, query: str, allowed: tuple[str, ...]) -> None:
+    def __init__(self, query: str, allowed: tuple[str, ...] | None) -> None:
         pairs = parse_qsl(query, keep_blank_values=True)
         self._values = dict(pairs)
         if len(self._values) != len(pairs):
             raise RestError(-1101, "Duplicate values for a parameter detected.")
-        read = sum(name in allowed for name in self._values)
+        read = len(pairs) if allowed is None else sum(name in allowed for name in self._values)
         if read != len(pairs):
             raise RestError(
                 -1104,
@@ -81,15 +79,20 @@ class Parameters:
             raise RestError(-1108, f"Parameter '{name}' overflowed.")
         return int(value)
 
-    def limit(self) -> int:
-        """Return the number of rows: 500 unless told, and never more than 1000."""
+    def limit(self, usual: int = 500, most: int = 1000) -> int:
+        """Return the number of rows: the usual one unless told, and never more than the most."""
         limit = self.number("limit")
         if limit is None:
-            return _DEFAULT_LIMIT
-        if limit < 1:
+            return usual
+        if limit < 1 or not (limit := self.at_most(limit, most)):
             raise RestError(-1130, "Data sent for parameter 'limit' is not valid.")
+        return limit
+
+    @staticmethod
+    def at_most(limit: int, most: int) -> int:
+        """Return the number of rows for a limit that may be too large; 0 refuses it."""
         # Spot answers larger numbers with 1000 rows, without a word.
-        return min(limit, _MAX_LIMIT)
+        return min(limit, most)
 
     def time(self, name: str, *, end: bool = False) -> int | None:
         """Return a time in microseconds; of an inclusive `end` in milliseconds, its last one."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from simulator.streams import parse_stream
+from simulator.streams import StreamName, parse_stream
 
 _METHODS: Final = (
     "SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY",
@@ -35,8 +35,16 @@ class Requests:
 
     """
 
-    def __init__(self, *, combined: bool, max_streams: int, flat_errors: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        combined: bool,
+        max_streams: int,
+        flat_errors: bool = False,
+        parse: Callable[[str], StreamName | None] = parse_stream,
+    ) -> None:
         self.combined = combined
+        self._parse = parse
         self.streams: dict[str, int] = {}
         self._max_streams, self._flat = max_streams, flat_errors
         self._answers: dict[str, Callable[[list[Any], int], object]] = {
@@ -52,7 +60,7 @@ class Requests:
 
         Malformed names in a URL are passed over: the exchange accepts the connection.
         """
-        wanted = [name for name in dict.fromkeys(names) if parse_stream(name)]
+        wanted = [name for name in dict.fromkeys(names) if self._parse(name)]
         try:
             self._subscribe(wanted, now_us)
         except RequestError as error:
@@ -134,7 +142,7 @@ class Requests:
         return self.combined
 
     def _check(self, names: list[Any]) -> None:
-        if not all(isinstance(name, str) and parse_stream(name) for name in names):
+        if not all(isinstance(name, str) and self._parse(name) for name in names):
             raise RequestError(2, "Invalid request: invalid stream")
 
 

@@ -2,13 +2,15 @@
 
 loop, every few ms ──► Session.pump(now) for each connection
 /ws, /stream       ──► Session          /api/v3/… ──► Rest, as a plain HTTP answer
+
+Futures have other paths (`simulator.products`).
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -19,19 +21,24 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from core.market.errors import MarketError, ServiceError
+from simulator.altered import altered
 from simulator.config import SimulatorSettings
+from simulator.connection import Connection
+from simulator.faults import RestHang
+from simulator.faulty_rest import FOREVER_US, Answer, FaultyRest
 from simulator.injection import Faults
 from simulator.klines import INTERVALS, Kline
 from simulator.limits import attempts
 from simulator.market import Listing, open_market
-from simulator.rest import Reply, Rest
-from simulator.session import Connection, Session, parse_target
-from simulator.streams import Channels
-from simulator.tape import Trade
+from simulator.products import PRODUCTS
+from simulator.rest import Reply
+from simulator.session import Session
+from simulator.tape import SECOND_US, Trade
 
 HOST = "127.0.0.1"
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 418: "I'm a teapot"}
 _MAX_MESSAGE = 1 << 20
+_OPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 0.5  # how long a closing client is waited for
 
 # The library reports each REST answer as a failed handshake.
@@ -57,10 +64,18 @@ class Exchange:
 
     def __init__(self, settings: SimulatorSettings, *, host: str = HOST, port: int = 0) -> None:
         self.settings, self.host, self.port = settings, host, port
-        self.market = open_market(settings.market, now=datetime.now(UTC))
-        self._channels = Channels(self.market, settings.klines)
-        self._rest = Rest(self.market, settings)
+        market = open_market(settings.market, now=datetime.now(UTC))
+        self.market = altered(market, settings.faults)
+        self._product = PRODUCTS[settings.market.product]
+        self._channels = {
+            route: make(self.market, settings.klines)
+            for route, make in self._product.channels.items()
+        }
         self._faults = Faults(settings.faults, self.market.start_us)
+        self._rest = FaultyRest(
+            self._product.rest(self.market, settings), self._faults, settings.speed
+        )
+        self._ending = asyncio.Event()
         self._attempts = attempts(settings.limits)
         self._sessions: set[Session] = set()
         self._opened = 0
@@ -82,6 +97,7 @@ class Exchange:
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
                 max_size=_MAX_MESSAGE,
+                open_timeout=self._open_timeout(),
                 logger=_quiet,
             )
         except OSError as exc:
@@ -104,6 +120,7 @@ class Exchange:
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
+        self._ending.set()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -111,11 +128,11 @@ class Exchange:
     @property
     def ws_url(self) -> str:
         """Where the streams are: append ``/ws/<stream>`` or ``/stream?streams=``."""
-        return f"ws://{self.host}:{self.port}"
+        return f"ws://{self.host}:{self.port}{self._product.route}"
 
     @property
     def rest_url(self) -> str:
-        """Where the REST API is: append ``/api/v3/…``."""
+        """Where the REST API is: append ``/api/v3/…``, or ``/fapi/v1/…``."""
         return f"http://{self.host}:{self.port}"
 
     @property
@@ -170,14 +187,14 @@ class Exchange:
 
     async def _handle(self, socket: ServerConnection) -> None:
         # For type checkers: `create_connection` made it one, and the request was checked.
-        target = parse_target(socket.request.path) if socket.request else None
+        target = self._product.target(socket.request.path) if socket.request else None
         if target is None or not isinstance(socket, Connection):
             return
         self._opened += 1
         session = Session(
             socket,
             target,
-            self._channels,
+            self._channels[target.route],
             self.settings,
             self._faults,
             number=self._opened,
@@ -190,14 +207,17 @@ class Exchange:
         finally:
             self._sessions.discard(session)
 
-    def _process_request(self, _socket: ServerConnection, request: Request) -> Response | None:
+    def _process_request(
+        self, _socket: ServerConnection, request: Request
+    ) -> Response | Awaitable[Response] | None:
         """Answer a REST request, or refuse a handshake; None lets it pass."""
         path, now_us = request.path, self.now_us()
-        if path.startswith("/api/"):
+        if path.startswith(self._product.rest_path):
             if request.method != "GET":
                 return _response(Reply(405, ""))
-            return _response(self._rest.reply(path, _headers(request), now_us))
-        if parse_target(path) is None:
+            answer = self._rest.answer(path, _headers(request), now_us)
+            return self._later(answer) if answer.hang_us else _response(answer.reply)
+        if self._product.target(path) is None:
             known = path.startswith(("/ws", "/stream"))
             return _response(Reply(400 if known else 404, ""))
         status = self._refusal(now_us)
@@ -205,6 +225,20 @@ class Exchange:
             logger.info("a handshake is refused: %d", status)
             return _response(Reply(status, ""))
         return None
+
+    async def _later(self, answer: Answer) -> Response:
+        """Give an answer when it has hung for long enough, or when the exchange ends."""
+        seconds = answer.hang_us / SECOND_US / self.settings.speed
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._ending.wait(), None if answer.hang_us >= FOREVER_US else seconds
+            )
+        return _response(answer.reply)
+
+    def _open_timeout(self) -> float | None:
+        # The library ends requests that take longer than this; some are meant to.
+        hangs = any(isinstance(fault, RestHang) for fault in self.settings.faults)
+        return None if hangs else _OPEN_SECONDS
 
     def _refusal(self, now_us: int) -> int | None:
         if not self._attempts.passes(asyncio.get_running_loop().time()):
@@ -247,7 +281,7 @@ async def serve(
 
 
 def _headers(request: Request) -> dict[str, str]:
-    return {name: request.headers[name] for name in ("Accept", "X-MBX-TIME-UNIT")
+    return {name: request.headers[name] for name in ("Accept", "X-MBX-TIME-UNIT", "X-MBX-APIKEY")
             if name in request.headers}  # fmt: skip
 
 

@@ -8,15 +8,13 @@ from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import CloseCode, Opcode
-from websockets.frames import Frame as WireFrame
-from websockets.http11 import Request
+from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from simulator.config import SimulatorSettings
-from simulator.faults import Frame, framed
+from simulator.connection import Connection
+from simulator.faults import Frame, Mark, Out, framed
 from simulator.injection import Faults
 from simulator.limits import Rate
 from simulator.requests import Requests
@@ -31,15 +29,16 @@ _UNITS = {
 # All sessions step over the same grid of exchange time, so that they share what is due.
 _STEP_US = 100_000
 _FRAMES_PER_PUMP = 4096
-_COUNTED = {Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG}
+_FOREVER_US = 1 << 62
 
 
 class Target(NamedTuple):
-    """What the URL of a handshake asks for."""
+    """What the URL of a handshake asks for; `route` is a part of USD-M's addresses."""
 
     streams: list[str]
     combined: bool
     unit: int
+    route: str = ""
 
 
 def parse_target(target: str) -> Target | None:
@@ -63,18 +62,6 @@ def parse_target(target: str) -> Target | None:
 
 def _names(text: str) -> list[str]:
     return [name for name in text.split("/") if name]
-
-
-class Connection(ServerConnection):
-    """A connection that reports each incoming frame, control frames too."""
-
-    on_frame: Callable[[], None] | None = None
-
-    def process_event(self, event: WireFrame | Request) -> None:  # type: ignore[override]  # the base says Event, a union of these and Response
-        """Report a frame, then process it."""
-        if isinstance(event, WireFrame) and event.opcode in _COUNTED and self.on_frame:
-            self.on_frame()
-        super().process_event(event)
 
 
 class Session:
@@ -101,9 +88,12 @@ class Session:
             combined=target.combined,
             max_streams=settings.limits.streams,
             flat_errors=settings.errors == "flat",
+            parse=channels.parse,
         )
         self._lifetime_us = round(settings.lifetime * SECOND_US)
         self._closing: asyncio.Task[None] | None = None
+        self._frozen_until_us = 0
+        self._held: list[Out] = []  # behind the mark that froze it
         socket.on_frame = self._count
         refusal = self._requests.open(target.streams, self._opened_us)
         if refusal:
@@ -115,8 +105,7 @@ class Session:
         try:
             with contextlib.suppress(ConnectionClosed):
                 async for message in self._socket:
-                    answer = self._requests.answer(message, self._now())
-                    self._write([framed(answer.encode())])
+                    await self._answer(message)
         finally:
             alive.cancel()
             await asyncio.gather(alive, return_exceptions=True)
@@ -125,6 +114,8 @@ class Session:
 
     def pump(self, now_us: int) -> bool:
         """Write what is due up to a time; return whether more is due than was written."""
+        if self._is_frozen(now_us):
+            return False
         if now_us - self._opened_us >= self._lifetime_us:
             self._close(CloseCode.GOING_AWAY, "")
         sent = 0
@@ -139,7 +130,41 @@ class Session:
     def cut(self) -> None:
         """End the TCP connection without a closing handshake, after what was written."""
         logger.info("connection %d is cut", self.number)
-        self._socket.transport.close()
+        self._socket.cut()
+
+    async def _answer(self, message: str | bytes) -> None:
+        # With quotes: UNSUBSCRIBE is another method.
+        asked = message if isinstance(message, str) else message.decode(errors="replace")
+        if '"SUBSCRIBE"' not in asked or not self._injector.handlers:
+            self._write([framed(self._requests.answer(message, self._now()).encode())])
+            return
+        todo = self._injector.subscribing(len(asked.encode()), self._now())
+        if todo.wait_us:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds(todo.wait_us)):
+                    await self._socket.wait_closed()
+        if not todo.heard:
+            return
+        answer = framed(self._requests.answer(message, self._now()).encode())
+        if todo.answered and todo.answer_us:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._seconds(todo.answer_us), self._write, [answer])
+        elif todo.answered:
+            self._write([answer])
+
+    def _seconds(self, span_us: int) -> float:
+        return span_us / SECOND_US / self._settings.speed
+
+    def _is_frozen(self, now_us: int) -> bool:
+        """Say whether it is frozen; one whose while is over goes on where it was."""
+        if not self._socket.frozen:
+            return False
+        if now_us < self._frozen_until_us:
+            return True
+        self._socket.thaw()
+        held, self._held = self._held, []
+        self._deliver(held, now_us)
+        return self._socket.frozen
 
     def _due(self, after_us: int, until_us: int) -> list[Frame]:
         """Return the frames of all streams with ``after < E <= until``, in order of ``E``."""
@@ -157,16 +182,41 @@ class Session:
         return self._channels.find(stream, self._unit, combined=self._requests.combined)
 
     def _send(self, frames: list[Frame], now_us: int) -> None:
-        cut = False
+        frames = self._faults.skewed(frames)
         if self._injector.armed:
-            frames, cut = self._injector.feed(frames, now_us)
+            self._deliver(self._injector.feed(frames, now_us), now_us)
+        elif frames:
+            self._faults.frames_sent += len(frames)
+            self._write([frame[2] for frame in frames])
+
+    def _deliver(self, due: list[Out], now_us: int) -> None:
+        """Write frames up to the first mark, and do what that says."""
+        mark = next((n for n, one in enumerate(due) if isinstance(one, Mark)), len(due))
+        frames = [one[2] for one in due[:mark] if not isinstance(one, Mark)]
         self._faults.frames_sent += len(frames)
         if frames:
-            self._write([frame[2] for frame in frames])
-        if cut:
+            self._write(frames)
+        if mark < len(due) and isinstance(found := due[mark], Mark):
+            self._held = due[mark + 1 :]
+            self._carry_out(found, now_us)
+
+    def _carry_out(self, mark: Mark, now_us: int) -> None:
+        if mark.what == "cut":
             self.cut()
+        elif mark.what == "reset":
+            logger.info("connection %d is reset", self.number)
+            self._socket.reset()
+        elif mark.what == "close":
+            self._close(mark.code, mark.reason)
+        else:
+            logger.info("connection %d is frozen", self.number)
+            self._socket.frozen = True
+            lasts_us = _FOREVER_US if mark.for_us is None else mark.for_us
+            self._frozen_until_us = now_us + lasts_us
 
     def _may_write(self) -> bool:
+        if self._socket.frozen or self._closing is not None:
+            return False
         if self._socket.state is not State.OPEN or self._socket.transport.is_closing():
             return False
         if self._socket.transport.get_write_buffer_size() <= self._settings.buffer:
@@ -179,26 +229,31 @@ class Session:
     def _write(self, frames: Iterable[bytes]) -> None:
         # Whole frames straight to the transport: a hundred trades cost one call, and the
         # library's own frames (pongs, closing) cannot get in between.
-        if self._socket.state is State.OPEN and not self._socket.transport.is_closing():
+        open_ = self._socket.state is State.OPEN and not self._socket.transport.is_closing()
+        if open_ and not self._socket.frozen:
             self._socket.transport.write(b"".join(frames))
 
     def _count(self) -> None:
         if not self._messages.passes(asyncio.get_running_loop().time()):
             self._close(CloseCode.POLICY_VIOLATION, "Too many requests")
 
-    def _close(self, code: CloseCode, reason: str) -> None:
-        if self._closing is None:
+    def _close(self, code: int, reason: str) -> None:
+        if self._closing is None and not self._socket.frozen:
             logger.info("connection %d is closed: %d %s", self.number, code, reason)
             self._closing = asyncio.create_task(self._socket.close(code, reason))
 
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._settings.ping_interval)
+            if self._socket.frozen:
+                continue
             with contextlib.suppress(ConnectionClosed):
                 pong = await self._socket.ping(str(self._now() // 1000).encode())
                 try:
                     async with asyncio.timeout(self._settings.pong_timeout):
                         await pong
                 except TimeoutError:
+                    if self._socket.frozen:
+                        continue
                     self._close(CloseCode.POLICY_VIOLATION, "Pong timeout")
                     return

@@ -15,7 +15,7 @@ from simulator.klines import HOUR_US, INTERVALS, Kline, KlineOracle, window
 from simulator.market import Listing, Market
 from simulator.tape import SECOND_US, Block, Cache, Tape, between
 
-_TICK_US = 2 * SECOND_US
+_TICK_US = _LATE_US = 2 * SECOND_US
 _UTC8_US = 8 * HOUR_US
 _CACHED_FRAMES = 50_000
 
@@ -97,18 +97,29 @@ class KlineChannel:
     """Klines of one interval, by the timing of one of Binance's eras (see `moments`)."""
 
     def __init__(
-        self, listing: Listing, name: StreamName, mode: str, make: Callable[[Kline, int, bool], str]
+        self,
+        listing: Listing,
+        name: StreamName,
+        mode: str,
+        make: Callable[[Kline, int, bool], str],
+        *,
+        tick_us: int = _TICK_US,
     ) -> None:
         self._oracle: KlineOracle = listing.klines
+        self._statuses = listing.statuses
         self._tape, self._name, self._make = listing.tape, name, make
         self._stream = f"{name.symbol}@kline_{name.interval}{'@+08:00' * bool(name.offset_us)}"
         self._mode = mode if name.interval != "1s" else "second"
-        self._period = SECOND_US if name.interval == "1s" else _TICK_US
+        self._period = SECOND_US if name.interval == "1s" else tick_us
+        # Where frames come often they come only if there is something to say.
+        self._if_traded = mode == "next_trade" or tick_us < _TICK_US
 
     def due(self, after_us: int, until_us: int) -> list[Frame]:
         """Return the frames of that span."""
         frames: list[Frame] = []
         for moment in sorted(self.moments(after_us, until_us)):
+            if not self._statuses.gives_klines(moment.event_us):
+                continue
             known_us = min(moment.end_us, moment.event_us)
             bar = self._oracle.bar(moment.open_us, known_us)
             if bar is not None:
@@ -120,14 +131,15 @@ class KlineChannel:
     def moments(self, after_us: int, until_us: int) -> Iterator[_Moment]:
         """Yield when frames go out with ``after < E <= until``.
 
-        ``timer`` (2025): each even second and 14 to 21 ms, closing frames too.
-        ``late_timer_2s``: the same grid, the closing frame one tick late.
+        ``timer`` (2025): each even second and 14 to 21 ms, closing frames too. USD-M: each quarter
+        of a second, updates only where something traded.
+        ``late_timer_2s``: the same grid, the closing frame 2 s late.
         ``next_trade`` (2018 to 2022): updates only where something traded, the closing frame
         with the first trade of the next window, or 2 s late.
         One-second klines always come 1 to 6 ms after their second, closed.
         """
         # A closing frame may be two seconds behind the tick it belongs to.
-        first = (after_us - 2 * _TICK_US) // self._period
+        first = (after_us - 2 * _LATE_US) // self._period
         for number in range(first, until_us // self._period + 1):
             for moment in self._of_tick(number):
                 if after_us < moment.event_us <= until_us:
@@ -143,9 +155,9 @@ class KlineChannel:
         event_us = base + 1_000 * (14 + spread % 8)
         if open_us == base:
             yield from self._boundary(base, event_us)
-        elif self._mode == "late_timer_2s" and open_us == base - _TICK_US:
+        elif self._mode == "late_timer_2s" and open_us == base - _LATE_US:
             yield _Moment(event_us, *self._window(open_us - 1), True)
-        elif self._mode != "next_trade" or self._traded(base - _TICK_US, base):
+        elif not self._if_traded or self._traded(base - self._period, base):
             yield _Moment(event_us, open_us, end_us, False)
 
     def _boundary(self, base: int, event_us: int) -> Iterator[_Moment]:
@@ -155,7 +167,7 @@ class KlineChannel:
         elif self._mode == "timer":
             yield _Moment(event_us, *ended, True)
         else:
-            yield _Moment(min(self._first_event(base), event_us + _TICK_US), *ended, True)
+            yield _Moment(min(self._first_event(base), event_us + _LATE_US), *ended, True)
 
     def _window(self, time_us: int) -> tuple[int, int]:
         return window(self._name.interval, time_us, self._name.offset_us)
@@ -165,11 +177,11 @@ class KlineChannel:
 
     def _first_event(self, from_us: int) -> int:
         """Return ``E`` of the first trade from a time on, far away when none comes soon."""
-        for block in self._tape.blocks(from_us, from_us + 2 * _TICK_US):
+        for block in self._tape.blocks(from_us, from_us + 2 * _LATE_US):
             for time_us, event_us in zip(block.times, block.events, strict=True):
                 if time_us >= from_us:
                     return event_us
-        return from_us + 2 * _TICK_US
+        return from_us + 2 * _LATE_US
 
 
 class Channels:
@@ -178,6 +190,10 @@ class Channels:
     def __init__(self, market: Market, kline_mode: str) -> None:
         self._market, self._kline_mode = market, kline_mode
         self._made: dict[tuple[str, int, bool], Channel | None] = {}
+
+    def parse(self, name: str) -> StreamName | None:
+        """Return the parts of a name, or None when it is malformed."""
+        return parse_stream(name)
 
     def find(self, stream: str, unit: int, *, combined: bool) -> Channel | None:
         """Return the channel of a stream; None for one that never says anything."""
@@ -190,7 +206,7 @@ class Channels:
         return self._made[key]
 
     def _make(self, stream: str, unit: int, combined: bool) -> Channel | None:
-        name = parse_stream(stream)
+        name = self.parse(stream)
         # An upper-case name is accepted and stays silent, as at Binance.
         if name is None or name.kind == "silent" or name.symbol != name.symbol.lower():
             return None
@@ -200,6 +216,11 @@ class Channels:
         wrap = wire.envelope(stream, combined=combined)
         if name.kind == "kline":
             return self._klines(listing, name, unit, wrap)
+        return self._trades(listing, name, stream, unit, wrap)
+
+    def _trades(
+        self, listing: Listing, name: StreamName, stream: str, unit: int, wrap: tuple[str, str]
+    ) -> Channel:
         tape, symbol = listing.tape, listing.symbol
         if name.kind == "trade":
             return BlockChannel(tape, lambda b: wire.trade_frames(b, symbol, stream, unit, wrap))

@@ -12,8 +12,9 @@ from rich.markup import escape
 from cli.output import ERR, OUT, Json, print_json, table
 from core.market.errors import ConfigError
 from simulator.config import SimulatorSettings
-from simulator.faults import parse_fault
-from simulator.scenarios import SCENARIOS, scenario
+from simulator.faults import fault_text, parse_fault
+from simulator.faults.catalogue import table as fault_table
+from simulator.scenarios import scenario, scenarios
 from simulator.server import HOST, Exchange, serve
 from telemetry import log
 
@@ -32,11 +33,13 @@ def settings_of(
     """Return a scenario's settings with what was said on the command line.
 
     Raises:
-        ConfigError: An unknown scenario, a fault that cannot be read, a value out of range.
+        ConfigError: An unknown scenario, a file that cannot be one, a fault that cannot be read,
+            a value out of range.
 
     """
-    tree: dict[str, Any] = scenario(name).settings.model_dump()
-    tree["faults"] = [*scenario(name).settings.faults, *(parse_fault(f) for f in faults or [])]
+    chosen = scenario(name).settings
+    tree: dict[str, Any] = chosen.model_dump()
+    tree["faults"] = [*chosen.faults, *(parse_fault(f) for f in faults or [])]
     tree["market"] |= {k: v for k, v in {"seed": seed, "start": start}.items() if v is not None}
     if trades:
         tree["market"]["recorded"] = [{"path": path} for path in trades]
@@ -66,18 +69,45 @@ async def _serve(settings: SimulatorSettings, host: str, port: int, *, json: boo
         OUT.print(
             "follow it with: cryptotools run "
             f"--set binance.ws_url={exchange.ws_url} --set binance.rest_url={exchange.rest_url} "
-            f"--set symbols={','.join(symbols)}"
+            f"--set symbols={','.join(symbols)}{_market(settings)}"
         )
 
     await serve(settings, host=host, port=port, started=started, stop=stop)
 
 
-def _list(*, json: bool) -> None:
+def _list_scenarios(*, json: bool) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "name": s.name,
+            "about": s.about,
+            "speed": s.settings.speed,
+            "faults": [fault_text(fault) for fault in s.settings.faults],
+        }
+        for s in scenarios().values()
+    ]
     if json:
-        print_json({s.name: s.about for s in SCENARIOS.values()})
-    else:
-        rows: list[tuple[object, ...]] = [(s.name, escape(s.about)) for s in SCENARIOS.values()]
-        OUT.print(table("scenario", "about", rows=rows))
+        print_json(rows)
+        return
+    shown: list[tuple[object, ...]] = [
+        (r["name"], f"{r['speed']:g}", escape(r["about"]), escape("\n".join(r["faults"])))
+        for r in rows
+    ]
+    OUT.print(table("scenario", "speed", "about", "faults", rows=shown, right=(1,)))
+
+
+def _list_faults(*, json: bool) -> None:
+    rows = fault_table()
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        OUT.print(f"[bold]{row['name']}[/] {escape(row['about'])}")
+        OUT.print(escape(f"    {' '.join(option['text'] for option in row['options'])}"))
+
+
+def _market(settings: SimulatorSettings) -> str:
+    product = settings.market.product
+    return "" if product == "spot" else f" --set binance.market={product}"
 
 
 def register(app: typer.Typer) -> None:
@@ -85,7 +115,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def simulate(
-        name: Annotated[str, typer.Option("--scenario", "-s", help="Which market.")] = "calm",
+        name: Annotated[
+            str, typer.Option("--scenario", "-s", help="A name (see --list), or a TOML file.")
+        ] = "calm",
         host: Annotated[str, typer.Option(help="Address to listen on.")] = HOST,
         port: Annotated[int, typer.Option("--port", "-p", help="Port; 0: any free one.")] = PORT,
         speed: Annotated[
@@ -96,18 +128,22 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Exchange time at the start: ISO time, or now.")
         ] = None,
         fault: Annotated[
-            list[str] | None, typer.Option(help="What goes wrong, such as drop@after=5s.")
+            list[str] | None,
+            typer.Option(help="What goes wrong (see --faults), such as drop@after=5s."),
         ] = None,
         trades: Annotated[
             list[Path] | None, typer.Option(help="Recorded trades to serve: csv, zip or a lake.")
         ] = None,
         list_: Annotated[bool, typer.Option("--list", help="Print the scenarios.")] = False,
+        faults: Annotated[
+            bool, typer.Option("--faults", help="Print what can go wrong, and its options.")
+        ] = False,
         *,
         json: Json = False,
     ) -> None:
         """Serve a local exchange that speaks Binance's protocol. Ctrl-C ends it."""
-        if list_:
-            _list(json=json)
+        if list_ or faults:
+            (_list_scenarios if list_ else _list_faults)(json=json)
             return
         log.configure("info")
         settings = settings_of(

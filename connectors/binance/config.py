@@ -83,6 +83,16 @@ class BinanceConfig(BaseModel):
         return (self.ws_url or self.place.endpoints.get(self.endpoint, ("", ""))[0]).rstrip("/")
 
     @property
+    def stream_url(self) -> str:
+        """Where a connection is opened."""
+        return f"{self.ws}/stream{'?timeUnit=MICROSECOND' * self.place.microseconds}"
+
+    def audited(self, base: str) -> tuple[str, ...]:
+        """Return the intervals whose klines the exchange is asked for, to compare ours with."""
+        known = base != "1s" or self.place.second_klines
+        return (base,) if self.audit and known else ()
+
+    @property
     def rest(self) -> str:
         """The REST base address in force."""
         return (self.rest_url or self.place.endpoints.get(self.endpoint, ("", ""))[1]).rstrip("/")

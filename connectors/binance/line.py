@@ -54,7 +54,7 @@ class Line:
         config = self._config
         try:
             async with connect(
-                f"{config.ws}/stream?timeUnit=MICROSECOND",
+                config.stream_url,
                 open_timeout=config.connect_timeout,
                 close_timeout=1.0,
                 ping_interval=config.ping_seconds,

@@ -24,6 +24,8 @@ class Market:
         info_by_symbols: Whether ``exchangeInfo`` can be asked for some symbols only.
         aggregates_weight: Of a page of ``aggTrades``.
         trades_weight: Of a page of ``historicalTrades``; None where that needs a key.
+        microseconds: Whether times can be had in microseconds.
+        second_klines: Whether there are klines of a second; a stream of them would be silent.
 
     """
 
@@ -35,6 +37,8 @@ class Market:
     info_by_symbols: bool
     aggregates_weight: int
     trades_weight: int | None
+    microseconds: bool
+    second_klines: bool
     streams_per_link: int = 1024
 
     @property
@@ -60,18 +64,22 @@ MARKETS: dict[MarketName, Market] = {
         info_by_symbols=True,
         aggregates_weight=4,
         trades_weight=25,
+        microseconds=True,
+        second_klines=True,
     ),
     "usdm": Market(
         exchange=USDM,
         prefix="/fapi/v1",
         endpoints={
             "binance": ("wss://fstream.binance.com/market", "https://fapi.binance.com"),
-            "testnet": ("wss://stream.binancefuture.com", "https://testnet.binancefuture.com"),
+            "testnet": ("wss://fstream.binancefuture.com/market", "https://demo-fapi.binance.com"),
         },
         weight_per_minute=2400,
         info_weight=1,
         info_by_symbols=False,
         aggregates_weight=20,
         trades_weight=None,
+        microseconds=False,
+        second_klines=False,
     ),
 }

@@ -67,7 +67,7 @@ class Rest:
         self._client = httpx.AsyncClient(
             base_url=config.rest + self._market.prefix,
             timeout=config.rest_timeout,
-            headers={"X-MBX-TIME-UNIT": "MICROSECOND"},
+            headers={"X-MBX-TIME-UNIT": "MICROSECOND"} if self._market.microseconds else {},
         )
 
     async def trades(self, symbol: str, from_id: int, limit: int) -> str:

@@ -126,7 +126,7 @@ class Inquiries:
         if tape.state is not State.LIVE or tape.next_id is None or watch.claimed < tape.next_id:
             return
         silence = watch.silence_us(self._desk.now_us) // SECOND_US
-        reason = f"silent for {silence} s, while REST is at id {watch.claimed}"
+        reason = f"silent for {silence} s, while REST is at id {watch.claimed}{self._deafness()}"
         tape.stale(reason, self._desk.time())
         tape.behind(watch.claimed, self._desk.time())
         self._tapes.touch(symbol)
@@ -134,7 +134,15 @@ class Inquiries:
         if watch.stales == 1:
             self._links.renew(symbol)
         else:
-            self._links.fail(f"{self._desk.plan.stream(symbol)} stays silent")
+            stream = self._desk.plan.stream(symbol)
+            self._links.fail(f"{stream} stays silent{self._deafness()}")
+
+    def _deafness(self) -> str:
+        # USD-M acknowledges streams on a route that never carries them (binance-public-data#472).
+        link = self._links.open.get(self._links.current)
+        if link is None or link.spoke:
+            return ""
+        return "; no stream of the connection has said anything yet: is its address the right one?"
 
     def ask_status(self, _of: str) -> None:
         """Ask for the trading status of all symbols."""

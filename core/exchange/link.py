@@ -18,6 +18,7 @@ class Link:
         streams: State of each subscription.
         opened_us: Our clock when it opened.
         silent: Symbols whose stream has yet to give data, since the start or since it went stale.
+        spoke: Whether any stream has ever given data.
 
     """
 
@@ -27,6 +28,7 @@ class Link:
         self.streams: dict[str, StreamState] = {}
         self.opened_us = opened_us
         self.silent: set[str] = set()
+        self.spoke = False
         self._asked: dict[int, list[str]] = {}
 
     def move(self, event: str) -> bool:
@@ -87,6 +89,7 @@ class Link:
     def gave(self, symbol: str, stream: str) -> None:
         """Note data of a symbol that was silent."""
         self.silent.discard(symbol)
+        self.spoke = True
         self._turn(stream, "data")
 
     def stale(self, symbol: str, stream: str) -> None:

@@ -190,6 +190,8 @@ class Session:
             if message.symbol not in self._left:
                 self._desk.quarantine(f"unknown symbol `{message.symbol}`", frame)
             return
+        if (link := self._links.open.get(frame.link)) is not None:
+            link.spoke = True
         if handover is not None and frame.link == handover.new:
             return  # the older link brings it, too
         if message.kline.final:

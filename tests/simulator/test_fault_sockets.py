@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection
 from simulator.config import MarketSettings
 from simulator.faults import parse_fault
 from simulator.local import Simulator
-from simulator.scenarios import SCENARIOS
+from simulator.scenarios import scenario, scenarios
 
 Json = dict[str, Any]
 Start = Callable[..., Simulator]
@@ -109,15 +109,16 @@ def test_all_connections_are_cut_on_command(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", scenarios())
 def test_every_scenario_serves(name: str, opened: Open, read: Read) -> None:
     with Simulator(name) as sim:
-        assert read(opened(sim, "/ws/btcusdt@trade"), 1)
+        symbol = sim.settings.market.symbols[0].symbol.lower()
+        assert read(opened(sim, f"/ws/{symbol}@kline_1s"), 1)
 
 
 @pytest.mark.slow
 def test_chaos_disconnects_three_times_and_then_lets_be(opened: Open, read: Read) -> None:
-    settings = SCENARIOS["chaos"].settings.model_copy(
+    settings = scenario("chaos").settings.model_copy(
         update={"market": MarketSettings(history=1), "speed": 60.0}
     )
     streams = "/stream?streams=btcusdt@trade/ethusdt@trade"
