@@ -26,6 +26,7 @@ from core.exchange.requests import (
     Dial,
     FetchNewest,
     FetchStatus,
+    FetchTime,
     FetchTrades,
     Hangup,
     Request,
@@ -272,6 +273,8 @@ class Driver:
             self._dial()
         elif isinstance(request, FetchStatus):
             self._spawn(self._fetch_status())
+        elif isinstance(request, FetchTime):
+            self._spawn(self._fetch_time())
         else:
             self._spawn(self._fetch(request))
 
@@ -288,6 +291,12 @@ class Driver:
                 LOG.warning("asking for trades of %s failed: %s", request.symbol, error)
                 answer["error"] = str(error)
         self._feed("page", orjson.dumps(answer).decode())
+
+    async def _fetch_time(self) -> None:
+        try:
+            self._feed("time", await self._rest.time())
+        except RestError as error:
+            LOG.info("asking for the time failed: %s", error)
 
     async def _fetch_status(self) -> None:
         asked_us = self._now_us()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 
 from connectors.binance.budget import shared
 from connectors.binance.config import BinanceConfig
@@ -28,6 +30,27 @@ _REFUSALS = {403, 418, 429}
 
 class RestError(Exception):
     """An answer other than 200, or none; the text says which."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class _Filter(_Answer):
+    filter_type: str = ""
+    tick_size: str = "0"
+    step_size: str = "0"
+
+
+class _Listing(_Answer):
+    symbol: str
+    status: str = ""
+    filters: list[_Filter] = []
+
+
+class _ExchangeInfo(_Answer):
+    server_time: int
+    symbols: list[_Listing]
 
 
 @dataclass(slots=True)
@@ -111,11 +134,11 @@ class Rest:
         found = Info()
         for part in _parts(symbols, 100 if self._market.info_by_symbols else len(symbols)):
             body = await self._info(part, urgent=urgent)
-            found.server_us = to_us(int(body["serverTime"]))
-            for row in body["symbols"]:
-                if row["symbol"] in part:
-                    found.scales[row["symbol"]] = _scales(row)
-                    found.statuses[row["symbol"]] = str(row.get("status", ""))
+            found.server_us = to_us(body.server_time)
+            for row in body.symbols:
+                if row.symbol in part:
+                    found.scales[row.symbol] = _scales(row)
+                    found.statuses[row.symbol] = row.status
             for symbol in part:
                 if symbol not in found.scales:
                     raise self._unknown(symbol)
@@ -125,7 +148,7 @@ class Rest:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _info(self, part: tuple[str, ...], *, urgent: bool) -> dict[str, Any]:
+    async def _info(self, part: tuple[str, ...], *, urgent: bool) -> _ExchangeInfo:
         names = {"symbols": orjson.dumps(list(part)).decode()}
         params = names if self._market.info_by_symbols else {}
         weight = self._market.info_weight
@@ -135,8 +158,12 @@ class Rest:
             if "-1121" in str(error) or "-1100" in str(error):
                 raise await self._which_is_unknown(part) from None
             raise
-        body: dict[str, Any] = orjson.loads(text)
-        return body
+        try:
+            return _ExchangeInfo.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise RestError(f"exchangeInfo cannot be read: {where}: {first['msg']}") from None
 
     async def _which_is_unknown(self, symbols: tuple[str, ...]) -> ConfigError:
         for symbol in symbols:
@@ -180,11 +207,11 @@ def _parts(symbols: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
         yield symbols[start : start + size]
 
 
-def _scales(row: dict[str, Any]) -> tuple[int, int]:
-    filters = {f.get("filterType"): f for f in row.get("filters", [])}
+def _scales(row: _Listing) -> tuple[int, int]:
+    filters = {f.filter_type: f for f in row.filters}
     try:
-        price = parse(filters.get("PRICE_FILTER", {}).get("tickSize", "0"))[1]
-        quantity = parse(filters.get("LOT_SIZE", {}).get("stepSize", "0"))[1]
+        price = parse(filters.get("PRICE_FILTER", _Filter()).tick_size)[1]
+        quantity = parse(filters.get("LOT_SIZE", _Filter()).step_size)[1]
     except DecimalError as error:
-        raise ServiceError("exchangeInfo", f"{row.get('symbol')}: {error}") from None
+        raise ServiceError("exchangeInfo", f"{row.symbol}: {error}") from None
     return price, quantity

@@ -44,10 +44,15 @@ class FetchStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchTime:
+    """Ask REST for the exchange's time; answer with a ``time`` input."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Open one more link beside the one that is there."""
 
     reason: str
 
 
-Request: TypeAlias = Send | Hangup | FetchTrades | FetchNewest | FetchStatus | Dial
+Request: TypeAlias = Send | Hangup | FetchTrades | FetchNewest | FetchStatus | FetchTime | Dial

@@ -22,6 +22,7 @@ from core.exchange.links import Links
 from core.exchange.official import to_kline
 from core.exchange.pages import Pages, json_object
 from core.exchange.plan import Plan
+from core.exchange.requests import FetchTime
 from core.exchange.tape import Tape
 from core.exchange.tapes import Tapes
 from core.exchange.wire import Reply, WireAggTrade, WireKline, WireShutdown, WireTrade, to_us
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from core.exchange.requests import Request
 
 TICK_US = SECOND_US
+LEAP_US = 60 * SECOND_US
+"""The exchange's clock may run ahead by so much between two frames without a question."""
+LEAP_ASKED_US = SECOND_US
+"""Between two such questions, on our clock."""
 
 
 class Session:
@@ -46,7 +51,7 @@ class Session:
         self._links = Links(self._desk, self.tapes)
         self._inquiries = Inquiries(self._desk, self.tapes, self._links, pages)
         self.received_frames = 0
-        self._ticked = 0
+        self._ticked = self._asked_time_us = 0
         self._left: set[str] = set()  # symbols given up: their last frames may still come
         self._readers: dict[str, Callable[[Frame], None]] = {
             "frame": self._on_frame,
@@ -174,7 +179,7 @@ class Session:
         elif links.overlapping(symbol, row, clock_us, frame.link):
             return  # the newer link's clock may be ahead of what the older still brings
         if clock_us - self._ticked >= TICK_US:
-            self._tick(clock_us)
+            self._passed(clock_us)
 
     def _stranger(self, symbol: str, frame: Frame, aggregate: bool) -> Tape | None:
         if self.plan.any_symbol:
@@ -203,9 +208,20 @@ class Session:
             self._desk.items.append((kline.key, ExchangeKline(kline)))
         clock_us = to_us(message.event_time)
         if clock_us - self._ticked >= TICK_US:
-            self._tick(clock_us)
+            self._passed(clock_us)
 
     # ---- time ----
+
+    def _passed(self, clock_us: int) -> None:
+        # A stamp far ahead closes windows that are still open, so REST is asked first. Who has
+        # nobody to ask (a capture) takes it: there it is a pause.
+        desk = self._desk
+        if desk.clock_us and clock_us - desk.clock_us > LEAP_US and self.plan.repairs:
+            if self._asked_time_us + LEAP_ASKED_US <= desk.now_us:
+                self._asked_time_us = desk.now_us
+                desk.requests.append(FetchTime())
+            return
+        self._tick(clock_us)
 
     def _on_time(self, frame: Frame) -> None:
         # REST may overtake frames that are still on their way: a second is taken off.

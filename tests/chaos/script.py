@@ -24,6 +24,21 @@ _FAULTS = (
     "shutdown@after={a}s",
     "refuse@connection=2,attempts=2,status=503",
     "refuse@connection=3,attempts=1,status=503",
+    "reset@after={a}s",
+    "halfopen@after={a}s,for=60s",
+    "close@after={a}s,code=1008,reason=Too many requests",
+    "late@after={a}s,for=20s",
+    "reorder@after={a}s,count={n}",
+    "ack@lose=answer,connection=2",
+    "mute@connection=2,stream=btcusdt@trade",
+    "partial@rows=3,count={n}",
+    "torn@path=historicalTrades,count=2",
+    "rest@status=502,count=2,path=historicalTrades",
+    "rest@status=429,retry_after=40s,count=1,after={a}s",
+    "resthang@for=60s,count=1,after={a}s",
+    "restlag@after={a}s,lag=10s,for=60s",
+    "status@after={a}s,for=100s,symbol=SOLUSDT,status=HALT",
+    "skew@by=2s,after={a}s,for=60s",
 )
 _ACTIONS: tuple[What, ...] = (
     "kill flow", "kill flow", "kill redis", "pause redis", "stop flow", "fill disk",
@@ -79,7 +94,7 @@ def script_of(seed: int, *, disk: bool = True) -> Script:
             n=dice.randrange(1, 40),
             f=dice.randrange(100, 4000),
         )
-        for text in dice.sample(_FAULTS, dice.randrange(0, 5))
+        for text in dice.sample(_FAULTS, dice.randrange(0, 7))
     )
     known = _ACTIONS if disk else tuple(a for a in _ACTIONS if a != "fill disk")
     count = dice.randrange(1, 4)

@@ -318,22 +318,12 @@ def test_pages_that_are_short_torn_or_behind_delay_a_repair_and_lose_nothing(fau
     assert not run.of(Disconnected)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a body of exchangeInfo that is no JSON raises JSONDecodeError in Rest._info: at the "
-    "start the source thread ends with it",
-)
 def test_exchange_information_that_is_torn_is_asked_again() -> None:
     with running("torn@path=exchangeInfo") as run:
         run.until(lambda r: len(r.ids()) > 100)
         assert run.is_complete()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Driver._fetch_status does not expect JSONDecodeError: its task ends with a traceback "
-    "in the log; it is asked again with the next alarm, and nothing is lost",
-)
 def test_exchange_information_that_is_torn_later_is_asked_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -388,11 +378,6 @@ def test_a_clock_that_is_wrong_for_a_while_loses_nothing(by: str) -> None:
     assert ticks == sorted(ticks)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the newest E wins for good: one frame stamped a day ahead moves the flow's clock a day "
-    "ahead, every window closes and all trades of that day come late",
-)
 def test_a_clock_that_is_a_day_ahead_for_a_moment_does_not_take_the_flow_along() -> None:
     with running("skew@by=24h,after=20s,for=200ms") as run:
         run.until(passed(60))

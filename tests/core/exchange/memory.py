@@ -9,6 +9,7 @@ from core.exchange.requests import (
     Dial,
     FetchNewest,
     FetchStatus,
+    FetchTime,
     FetchTrades,
     Hangup,
     Request,
@@ -55,6 +56,7 @@ class Exchange:
     answers: bool = True
     failing: bool = False
     now_us: int = START_US
+    server_us: int = START_US
     link: int = 0
     up: list[int] = field(default_factory=list)  # links that bring data, oldest first
     dialled: list[str] = field(default_factory=list)
@@ -88,6 +90,8 @@ class Exchange:
             self.feed("frame", reply, request.link)
         elif isinstance(request, FetchStatus):
             self.feed("status", json.dumps({"statuses": self.statuses}))
+        elif isinstance(request, FetchTime):
+            self.feed("time", json.dumps({"serverTime": self.server_us // 1000}))
         elif self.failing:
             self.feed("page", json.dumps({"request": request.request, "error": "HTTP 500"}))
         elif isinstance(request, FetchTrades):

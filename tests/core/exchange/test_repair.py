@@ -22,8 +22,13 @@ def run(
     failures: Collection[int] = (),
     lag: int = 0,
     limit: int = 1000,
+    begins: int = 0,
 ) -> tuple[list[int], list[tuple[int, int]], int]:
-    """Drive a repair; the history shows `lag` more ids at each request, if it lags."""
+    """Drive a repair.
+
+    The history shows `lag` more ids at each request, if it lags, and has nothing to say of ids
+    before `begins`, not even what comes after them.
+    """
     steps = repair(hole, limit=limit)
     delivered, missing, fetches = [], [], 0
     action = next(steps)
@@ -31,6 +36,8 @@ def run(
         if isinstance(action, Fetch):
             fetches += 1
             ids = [i for i in history if i >= action.from_id][: action.limit]
+            if action.from_id < begins:
+                ids = []
             if lag:
                 ids = [i for i in ids if i <= lag * fetches]
             page = None if fetches in failures else [row(i) for i in ids]
@@ -73,6 +80,29 @@ def test_a_hole_whose_end_is_missing_needs_the_row_behind_it_as_evidence() -> No
     delivered, missing, _ = run(Hole(30, 40), history)
     assert delivered == list(range(30, 38))
     assert missing == [(38, 40)]
+
+
+def test_what_lies_before_a_history_that_reaches_back_for_a_while_is_missing() -> None:
+    delivered, missing, fetches = run(Hole(10, 90_000), range(100_000), begins=70_123)
+    assert missing == [(10, 70_122)]
+    assert delivered == list(range(70_123, 90_001))
+    assert fetches < 60
+
+
+def test_one_that_only_lags_is_not_taken_for_one_that_begins_later() -> None:
+    delivered, missing, _ = run(Hole(50, 90), range(100), lag=3)
+    assert delivered == list(range(50, 91))
+    assert not missing
+
+
+@given(st.integers(0, 300), st.integers(1, 60), st.sets(st.integers(0, 60)))
+def test_a_history_that_begins_anywhere_gives_what_it_has(
+    first: int, size: int, failures: set[int]
+) -> None:
+    hole, begins = Hole(first, first + size - 1), first + size // 2
+    delivered, missing, _ = run(hole, range(1000), begins=begins, failures=failures)
+    assert delivered == list(range(begins, first + size))
+    assert missing == ([(first, begins - 1)] if begins > first else [])
 
 
 @given(

@@ -97,6 +97,24 @@ def test_no_tick_leaves_while_continuity_is_unproven() -> None:
     assert [i.time_us for i in ex.drain() if isinstance(i, Tick)][-1] == later + 1_000_000
 
 
+@pytest.mark.parametrize("real", [False, True])
+def test_a_stamp_far_ahead_is_believed_only_when_rest_says_the_same(real: bool) -> None:
+    ex = exchange()
+    ex.open()
+    ex.trades(0, 9)
+    later = START_US + 86_400_000_000
+    ex.server_us = later if real else START_US + 2_000_000
+    # A frame that was stamped a day ahead, of a trade that was not.
+    text = trade_text(10).replace(f'"E":{START_US + 100_000}', f'"E":{later}')
+    assert str(later) in text
+    ex.feed("frame", text)
+    ex.trade(11)
+    items = ex.drain()
+    assert ids(items) == list(range(12))
+    ticks = [i.time_us for i in items if isinstance(i, Tick)]
+    assert max(ticks) == (later - 1_000_000 if real else START_US + 1_000_000)
+
+
 def test_ids_the_exchange_does_not_have_become_an_explicit_gap() -> None:
     ex = exchange()
     ex.absent = frozenset({5, 6})
