@@ -1,23 +1,25 @@
 """Commands to a running flow, and what becomes of them: data on a stream, like everything else.
 
-A command has an id that its sender chose. Sent twice it does what it does once: every command says
-what is to be, not what is to change.
+A command has an id that its sender chose. Obeyed twice it does what it does once: every command
+says what is to be, not what is to change.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Symbol = Annotated[str, Field(pattern=r"^[^a-z\s@/\"\\]{2,40}$")]
 """A symbol in the exchange's spelling, upper case."""
+
+CommandId = Annotated[str, Field(pattern=r"^[\w.:-]{1,64}$")]
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Command(_Message):
-    """What is to be.
+class SymbolsCommand(_Message):
+    """Which symbols are to be followed.
 
     Attributes:
         id: The sender's name for it.
@@ -26,9 +28,40 @@ class Command(_Message):
 
     """
 
-    id: Annotated[str, Field(pattern=r"^[\w.:-]{1,64}$")]
+    id: CommandId
     action: Literal["subscribe", "unsubscribe"]
     symbols: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=1024)]
+
+
+class InstanceCommand(_Message):
+    """What is to become of an instance of a strategy.
+
+    Attributes:
+        id: The sender's name for it.
+        action: ``add``: it runs as `spec` says. ``update``: it goes on with the `params` given,
+            the others as they are. ``pause``: it goes on watching and says nothing. ``resume``: it
+            speaks again. ``remove``: it is gone.
+        instance: Its name.
+        spec: For ``add``: as in the settings, without the instance.
+        params: For ``update``.
+
+    """
+
+    id: CommandId
+    action: Literal["add", "update", "pause", "resume", "remove"]
+    instance: Annotated[str, Field(min_length=1, max_length=64)]
+    spec: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+
+
+Command: TypeAlias = SymbolsCommand | InstanceCommand
+
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
+
+
+def read_command(text: str) -> Command:
+    """Return the command of a JSON text; `pydantic.ValidationError` if it is none."""
+    return _COMMAND.validate_json(text)
 
 
 class Outcome(_Message):
@@ -36,13 +69,13 @@ class Outcome(_Message):
 
     Attributes:
         command: Its id.
-        subject: The symbol; empty where the command as a whole is meant.
-        state: ``applied`` or ``refused``.
-        reason: Why it was refused; may say more where it was applied.
+        subject: The symbol, or the shard that passes it on; empty where all of it is meant.
+        state: ``applied``, ``accepted`` (passed on to whom it concerns) or ``refused``.
+        reason: Why it was refused; may say more otherwise.
 
     """
 
     command: str
     subject: str
-    state: Literal["applied", "refused"]
+    state: Literal["applied", "accepted", "refused"]
     reason: str = ""

@@ -5,7 +5,7 @@ each take 240 MB. A snapshot is one byte string, written in microseconds.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 from core.market.errors import SnapshotError
@@ -41,6 +41,26 @@ class History:
         """Take the kline of a later window than all before."""
         self._rows.append(_packed(kline))
         self.last_open_us = kline.open_us
+
+    def grow(self, keep: int) -> None:
+        """Keep at least so many."""
+        if keep > self.keep:
+            self.keep = keep
+            self._rows = deque(self._rows, maxlen=keep)
+
+    def prepend(self, klines: Iterable[Kline]) -> int:
+        """Put klines before those kept, as many as may be; return how many.
+
+        Those of windows that are kept already, and forming ones, are left out.
+        """
+        first_us = self._unpacked(self._rows[0]).open_us if self._rows else None
+        older = [k for k in klines if first_us is None or k.open_us < first_us]
+        room = self.keep - len(self._rows)
+        taken = older[len(older) - room :] if room < len(older) else older
+        self._rows.extendleft(_packed(k) for k in reversed(taken))
+        if first_us is None and taken:
+            self.last_open_us = taken[-1].open_us
+        return len(taken)
 
     def replace(self, kline: Kline) -> bool:
         """Put a kline in the place of the one with the same window; say whether there was one."""

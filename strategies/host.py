@@ -4,6 +4,10 @@ What one instance does wrong stays its own: one that raises is stopped, one `Str
 so, and the others go on. It stays stopped, over restarts too, until its version or its parameters
 change.
 
+Instances are those configured, as commands have changed them since (`want`). One that comes later
+is warmed up with the kept klines, and with older ones that the source fetched, so that it says what
+it would say had it run from the start.
+
 A kline that is issued again (`revision` above 0) replaces the kept one and is not fed again: a
 signal that was given cannot be taken back, and indicators take a window once. So signals depend on
 what was known when the window closed, live as in a replay.
@@ -15,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.market.errors import SnapshotError, StrategyError
-from core.market.events import PAYLOAD_LIMIT, StrategyErrored
+from core.market.events import PAYLOAD_LIMIT, InstanceChanged, StrategyErrored
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
 from core.market.position import Positions
@@ -23,9 +27,9 @@ from core.market.signal import Signal
 from strategies.base import Snapshot, Strategy
 from strategies.history import History
 from strategies.registry import REGISTRY, Registry
-from strategies.spec import InstanceSpec, specs_for
+from strategies.spec import InstanceSpec, Wanted, specs_for
 
-_HEAD = ("strategy_host", 1)
+_HEAD = ("strategy_host", 2)
 
 _FRAMES = 8
 """Innermost frames of a traceback that are told; the outer ones are ours."""
@@ -33,17 +37,21 @@ _FRAMES = 8
 
 @dataclass(slots=True)
 class _Slot:
-    """One instance. `error` is empty while it runs; `told` once its event was emitted."""
+    """One instance. `error` is empty while it runs; `told` once its event was emitted.
+
+    One that is `paused` is fed like the others, and what it says is dropped.
+    """
 
     spec: InstanceSpec
     strategy: Strategy
+    paused: bool = False
     error: str = ""
     told: bool = False
 
 
 @dataclass(slots=True)
 class _Lane:
-    """What one interval has: its instances, in the order configured, and its last klines."""
+    """What one interval has: its instances, in the order they came, and its last klines."""
 
     slots: list[_Slot]
     history: History
@@ -75,10 +83,12 @@ class StrategyHost:
         self.warmed: tuple[str, ...] = ()
         self._registry = registry
         self._positions = Positions()
-        own = specs_for(key, specs)
-        registry.check(*own)
-        self._slots = [_Slot(spec, registry.make(spec)) for spec in own]
-        self._lanes = {name: self._lane(name) for name in dict.fromkeys(s.interval for s in own)}
+        self._configured = {spec.instance: spec for spec in specs_for(key, specs)}
+        self._commanded: dict[str, Wanted] = {}
+        registry.check(*self._configured.values())
+        self._lanes: dict[str, _Lane] = {}
+        for spec in self._configured.values():
+            self._add(spec)
 
     def on_kline(self, kline: Kline) -> list[Signal | StrategyErrored]:
         """Take a final kline of any interval; return what its instances say, in their order."""
@@ -94,10 +104,43 @@ class StrategyHost:
         out: list[Signal | StrategyErrored] = []
         for slot in lane.slots:
             if not slot.error:
-                out += self._fed(slot, kline)
+                said = self._fed(slot, kline)
+                out += [] if slot.paused else said
             if slot.error and not slot.told:
                 out.append(self._errored(slot, kline))
         return out
+
+    def want(self, wanted: Wanted, fetched: Iterable[Kline], time_us: int) -> list[InstanceChanged]:
+        """Make an instance what a command wants it to be.
+
+        Args:
+            wanted: Spec and state. A command that was obeyed before changes nothing.
+            fetched: Klines of its interval from before those kept, oldest first.
+            time_us: The exchange's time, for the event.
+
+        Returns:
+            What has become of it; nothing where it does not concern this instrument.
+
+        """
+        name = wanted.spec.instance
+        known = self._commanded.get(name)
+        if known is not None and known.command == wanted.command:
+            return []
+        was = self._slot(name)
+        state, detail = self._carried_out(wanted, was, list(fetched))
+        if state == "removed" and was is None and not wanted.spec.applies_to(self.key):
+            return []
+        seq = self._positions.at(time_us)
+        changed = (wanted.command, name, state, detail)
+        return [InstanceChanged(self.key, time_us, seq, *changed)]
+
+    @property
+    def instances(self) -> tuple[Wanted, ...]:
+        """What runs here, and how."""
+        return tuple(
+            Wanted(spec=slot.spec, state="paused" if slot.paused else "running")
+            for slot in self._slots
+        )
 
     @property
     def errored(self) -> tuple[str, ...]:
@@ -115,7 +158,8 @@ class StrategyHost:
             (name, *lane.history.snapshot()) for name, lane in sorted(self._lanes.items())
         )
         slots = tuple(self._kept(slot) for slot in self._slots)
-        return (*_HEAD, self.key, self._positions.last, lanes, slots)
+        commanded = tuple(wanted.model_dump_json() for wanted in self._commanded.values())
+        return (*_HEAD, self.key, self._positions.last, lanes, slots, commanded)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot; what it lacks or cannot give warms up (see `warmed`).
@@ -127,11 +171,13 @@ class StrategyHost:
         found, expected = snapshot[:3], (*_HEAD, self.key)
         if found != expected:
             raise SnapshotError("strategies", found, expected)
-        last, lanes, slots = snapshot[3:]
-        self._restore(last, lanes, slots)
+        last, lanes, slots, commanded = snapshot[3:]
+        self._restore(last, lanes, slots, commanded)
 
-    def _restore(self, last: Any, lanes: Any, slots: Any) -> None:  # noqa: ANN401 - as unpickled
+    def _restore(self, last: Any, lanes: Any, slots: Any, commanded: Any) -> None:  # noqa: ANN401 - as unpickled
         self._positions.last = last
+        for text in commanded:
+            self._carried_out(Wanted.model_validate_json(text), None, [])
         for name, layout, rows in lanes:
             if name in self._lanes:
                 self._lanes[name].history.restore((layout, rows))
@@ -143,10 +189,65 @@ class StrategyHost:
         ]
         self.warmed = tuple(warmed)
 
-    def _lane(self, name: str) -> _Lane:
-        slots = [slot for slot in self._slots if slot.spec.interval == name]
-        keep = max(max(s.strategy.lookback, s.strategy.convergence) for s in slots)
-        return _Lane(slots, History(self.key, interval(name), keep))
+    # ---- instances ----
+
+    @property
+    def _slots(self) -> list[_Slot]:
+        return [slot for lane in self._lanes.values() for slot in lane.slots]
+
+    def _slot(self, instance: str) -> _Slot | None:
+        return next((slot for slot in self._slots if slot.spec.instance == instance), None)
+
+    def _add(self, spec: InstanceSpec) -> _Slot:
+        slot = _Slot(spec, self._registry.make(spec))
+        keep = max(slot.strategy.lookback, slot.strategy.convergence)
+        lane = self._lanes.get(spec.interval)
+        if lane is None:
+            lane = _Lane([], History(self.key, interval(spec.interval), keep))
+            self._lanes[spec.interval] = lane
+        lane.history.grow(keep)
+        lane.slots.append(slot)
+        return slot
+
+    def _remove(self, slot: _Slot) -> None:
+        lane = self._lanes[slot.spec.interval]
+        lane.slots.remove(slot)
+        if not lane.slots:
+            del self._lanes[slot.spec.interval]
+
+    def _carried_out(
+        self, wanted: Wanted, was: _Slot | None, fetched: list[Kline]
+    ) -> tuple[str, str]:
+        name = wanted.spec.instance
+        was = was or self._slot(name)
+        configured = self._configured.get(name)
+        if wanted.configured is not None and wanted.configured != configured:
+            # Who edits the settings means it: they hold, not what was commanded before.
+            return "refused", "the settings of this instance have changed since"
+        self._commanded[name] = wanted
+        if wanted.state == "removed" or not wanted.spec.applies_to(self.key):
+            if was is not None:
+                self._remove(was)
+            if configured is None:
+                del self._commanded[name]
+            return "removed", ""
+        if was is not None and was.spec == wanted.spec and not was.error:
+            was.paused = wanted.state == "paused"
+            return wanted.state, ""
+        return self._replaced(wanted, was, fetched)
+
+    def _replaced(self, wanted: Wanted, was: _Slot | None, fetched: list[Kline]) -> tuple[str, str]:
+        try:
+            slot = self._add(wanted.spec)
+        except StrategyError as error:
+            return "refused", str(error)
+        if was is not None:
+            self._remove(was)
+        slot.paused = wanted.state == "paused"
+        history = self._lanes[wanted.spec.interval].history
+        taken = history.prepend(fetched)
+        self._warm(slot)
+        return wanted.state, f"warmed up with {len(history)} klines, {taken} of them fetched"
 
     def _fed(self, slot: _Slot, kline: Kline) -> list[Signal]:
         try:
@@ -170,11 +271,11 @@ class StrategyHost:
                 slot.error = _told(error)
         spec = slot.spec
         identity = slot.strategy.identity
-        return (spec.instance, spec.interval, identity, slot.error, slot.told, state)
+        return (spec.instance, spec.interval, identity, slot.paused, slot.error, slot.told, state)
 
     def _resumed(self, slot: _Slot, saved: list[Any] | None) -> bool:
         if saved is not None and saved[0] == slot.strategy.identity:
-            _, slot.error, slot.told, state = saved
+            _, slot.paused, slot.error, slot.told, state = saved
             if slot.error:
                 return True
             try:

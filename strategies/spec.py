@@ -1,7 +1,7 @@
 """One configured instance of a strategy: what to run, on what, with which parameters."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -60,6 +60,25 @@ class InstanceSpec(BaseModel):
     def applies_to(self, key: str) -> bool:
         """Say whether it runs on the instrument of that key."""
         return EVERY in self.symbols or Instrument.from_key(key).symbol in self.symbols
+
+
+class Wanted(BaseModel):
+    """What a command wants an instance to be: all of it, so that obeying twice is obeying once.
+
+    Attributes:
+        command: Id of the command; empty: the settings themselves.
+        spec: Its strategy, klines and parameters.
+        state: ``paused``: it goes on watching and says nothing.
+        configured: What the settings said of it when the command came; None: nothing.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str = ""
+    spec: InstanceSpec
+    state: Literal["running", "paused", "removed"] = "running"
+    configured: InstanceSpec | None = None
 
 
 def specs_for(key: str, specs: Iterable[InstanceSpec]) -> tuple[InstanceSpec, ...]:

@@ -12,7 +12,7 @@ from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json, table
 from config.settings import Settings, load
 from connectors.redis.control import Sender
-from core.control import Command, Outcome
+from core.control import Outcome, SymbolsCommand
 from core.market.errors import ConfigError, ServiceError
 from supervisor.status import read_status
 
@@ -78,7 +78,7 @@ def _command(
 ) -> None:
     named = tuple(dict.fromkeys(symbol.upper() for symbol in symbols))
     try:
-        command = Command(id=uuid.uuid4().hex, action=action, symbols=named)
+        command = SymbolsCommand(id=uuid.uuid4().hex, action=action, symbols=named)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ConfigError("symbols", f"`{first['input']}`: {first['msg']}") from None

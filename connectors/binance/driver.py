@@ -13,7 +13,7 @@ import logging
 import random
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,7 +21,7 @@ from connectors.binance.config import BinanceConfig
 from connectors.binance.line import Line
 from connectors.binance.rest import Info, Rest, RestError
 from core.exchange.backoff import Backoff
-from core.exchange.plan import Plan
+from core.exchange.plan import Plan, Standing, Tell
 from core.exchange.requests import (
     Dial,
     FetchNewest,
@@ -38,7 +38,7 @@ from core.market.events import Frame, Item
 from telemetry import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
     from concurrent.futures import Future
 
 LOG = logging.getLogger("cryptotools.binance")
@@ -113,10 +113,10 @@ class Driver:
         with self._lock:
             return self._session.resume()
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return what is followed now."""
+    def plan(self) -> Plan:
+        """Return what it does now."""
         with self._lock:
-            return self._session.plan.symbols
+            return self._session.plan
 
     def totals(self) -> dict[str, tuple[int, int, int]]:
         """Return (received, duplicate, rejected) rows by key since the start."""
@@ -124,17 +124,30 @@ class Driver:
             return self._session.totals()
 
     def command(
-        self, *, subscribe: tuple[str, ...] = (), unsubscribe: tuple[str, ...] = ()
+        self,
+        *,
+        subscribe: tuple[str, ...] = (),
+        unsubscribe: tuple[str, ...] = (),
+        tell: Tell | None = None,
+        entry: str = "",
     ) -> "Future[None]":
-        """Change the subscriptions of a running driver; safe from any thread.
+        """Change what a running driver does; safe from any thread.
+
+        Args:
+            subscribe: Symbols to follow.
+            unsubscribe: Symbols to follow no more.
+            tell: What symbols are to be told.
+            entry: Where in the control stream this stands; it is handed out with the inputs.
 
         The future ends when the session was told: with `ConfigError` for a symbol that the
         exchange does not have, with `RestError` when it could not be asked. Before the exchange
         was there for the first time it waits.
+
         """
         if self._loop is None or self._loop.is_closed() or self._stopping.is_set():
             raise RuntimeError("the driver does not run")
-        return asyncio.run_coroutine_threadsafe(self._command(subscribe, unsubscribe), self._loop)
+        work = self._command(subscribe, unsubscribe, tell, entry)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     # ---- the thread ----
 
@@ -315,11 +328,36 @@ class Driver:
             self._statuses = info.statuses
             self._feed("status", orjson.dumps({"statuses": info.statuses}).decode())
 
-    async def _command(self, subscribe: tuple[str, ...], unsubscribe: tuple[str, ...]) -> None:
+    async def _command(
+        self,
+        subscribe: tuple[str, ...],
+        unsubscribe: tuple[str, ...],
+        tell: Tell | None,
+        entry: str,
+    ) -> None:
         await self._prepared.wait()
         info = await self._rest.info(subscribe) if subscribe else Info()
-        body = {"subscribe": info.scales, "unsubscribe": list(unsubscribe)}
-        self._feed("command", orjson.dumps(body).decode())
+        plan = self._session.plan
+        klines = {s: await self._klines(s, plan.standing.values()) for s in subscribe}
+        if tell is not None:
+            told = [s for s in plan.symbols if tell.message.concerns(s)]
+            klines |= {s: await self._klines(s, [tell.message]) for s in told}
+        body = {
+            "entry": entry,
+            "subscribe": info.scales,
+            "unsubscribe": list(unsubscribe),
+            "klines": {symbol: found for symbol, found in klines.items() if found},
+        }
+        more = {} if tell is None else {"tell": tell.as_dict()}
+        self._feed("command", orjson.dumps(body | more).decode())
+
+    async def _klines(self, symbol: str, messages: "Iterable[Standing]") -> dict[str, Any]:
+        wanted: dict[str, int] = {}
+        for message in messages:
+            if message.concerns(symbol):
+                for name, count in message.klines.items():
+                    wanted[name] = max(count, wanted.get(name, 0))
+        return {name: await self._rest.klines(symbol, name, n) for name, n in wanted.items()}
 
     # ---- time ----
 

@@ -25,6 +25,8 @@ LOG = logging.getLogger("cryptotools.binance")
 
 _NEWEST_WEIGHT = 25
 _TIME_WEIGHT = 1
+_KLINES_WEIGHT = 10  # of a page on USD-M; on Spot it is 2
+_KLINES_PAGE = 1000
 _REFUSALS = {403, 418, 429}
 
 
@@ -119,6 +121,21 @@ class Rest:
             "limit": 5,
         }
         return await self._get("/aggTrades", params, self._market.aggregates_weight)
+
+    async def klines(self, symbol: str, interval: str, count: int) -> list[list[Any]]:
+        """Return the last `count` klines that have ended, as rows of REST, oldest first."""
+        now = to_us(int(orjson.loads(await self.time())["serverTime"]))
+        rows: list[list[Any]] = []
+        params: dict[str, str | int] = {"symbol": symbol, "interval": interval}
+        while len(rows) <= count:  # one more: the newest has not ended
+            limit = min(_KLINES_PAGE, count + 1 - len(rows))
+            before = {"endTime": to_us(rows[0][0]) // 1000 - 1} if rows else {}
+            text = await self._get("/klines", params | before | {"limit": limit}, _KLINES_WEIGHT)
+            page = orjson.loads(text)
+            rows = page + rows
+            if len(page) < limit:
+                break
+        return [row for row in rows if to_us(row[6]) < now][-count:]
 
     async def time(self) -> str:
         """Return ``{"serverTime": …}``."""

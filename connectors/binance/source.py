@@ -5,20 +5,27 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import orjson
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.binance.config import BinanceConfig
-from connectors.binance.driver import Driver
-from connectors.binance.subscriptions import Inbox, Subscriptions, merged, shard_of
+from connectors.binance.driver import Batch, Driver
+from connectors.binance.subscriptions import (
+    Inbox,
+    Planner,
+    Subscriptions,
+    merged,
+    shard_of,
+)
 from connectors.shutdown import STOP, one_error
 from core.exchange.plan import Plan
 from core.market.errors import ConfigError
-from core.market.events import Item
+from core.market.events import Frame, Item
 from telemetry import metrics
 
 _IDLE = timedelta(milliseconds=1)
 
-_PLAN = {"next_ids", "scales", "statuses"}
+_PLAN = {"next_ids", "scales", "statuses", "standing"}
 """What of the plan in a snapshot is gone on with."""
 
 Snapshot = dict[str, object]
@@ -61,6 +68,7 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
         self._driver = driver
         self._configured = list(configured)
         self._inbox = inbox
+        self._obeyed = "" if inbox is None else inbox.since
         self._books = metrics.RowBooks()
         self._awake: datetime | None = None
         self._stopped = False
@@ -77,6 +85,7 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
             self._stopped = True
         with one_error():
             batch = self._driver.take()
+            self._note(batch)
         if batch:
             self._books.show(self._driver.totals())
         self._awake = None if batch else datetime.now(UTC) + _IDLE
@@ -88,10 +97,16 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
 
     def snapshot(self) -> Snapshot:
         """Return the subscriptions and the next id per symbol, as handed out."""
-        # The position first: a command obeyed just now is obeyed again, rather than forgotten.
-        control = "" if self._inbox is None else self._inbox.position
         plan = self._driver.resume().model_dump(mode="json")
-        return plan | {"configured": self._configured, "control": control}
+        return plan | {"configured": self._configured, "control": self._obeyed}
+
+    def _note(self, batch: Batch) -> None:
+        # A command counts as obeyed when it was handed out: what came of it is in a snapshot then.
+        for _, item in batch:
+            if type(item) is not Frame:
+                return  # inputs come first
+            if item.kind == "command":
+                self._obeyed = orjson.loads(item.payload).get("entry") or self._obeyed
 
     def close(self) -> None:
         """End the threads."""
@@ -113,10 +128,11 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
         *,
         audit: tuple[str, ...] = (),
         inboxes: Inboxes | None = None,
+        planner: Planner | None = None,
         dice: Callable[[], random.Random] = random.Random,
     ) -> None:
         _check_room(config, symbols, 1 + len(audit))
-        self._inboxes = inboxes
+        self._inboxes, self._planner = inboxes, planner
         self._config = config
         self._symbols = symbols
         self._audit = audit
@@ -149,7 +165,9 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
             plan = plan.model_copy(update=update)
         driver = Driver(self._config, plan, dice=self._dice())
         room = self._config.place.streams_per_link // (1 + len(self._audit))
-        subscriptions = Subscriptions(driver, shard=shard, shards=shards, room=room)
+        subscriptions = Subscriptions(
+            driver, shard=shard, shards=shards, room=room, planner=self._planner
+        )
         inbox = None if self._inboxes is None else self._inboxes(control)
         return BinancePartition(driver, own, inbox, subscriptions)
 

@@ -1,15 +1,20 @@
 """Which symbols a shard follows: those of the settings, and what commands made of them since."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as TookTooLong
-from typing import Protocol
+from contextlib import suppress
+from functools import partial
+from typing import Literal, Protocol, TypeAlias
 from zlib import crc32
 
 from connectors.binance.driver import Driver
 from connectors.binance.rest import RestError
-from core.control import Command, Outcome
-from core.market.errors import ConfigError
+from core.control import Command, InstanceCommand, Outcome
+from core.exchange.plan import Standing, Tell
+from core.market.errors import ConfigError, CryptoToolsError
+
+State: TypeAlias = Literal["applied", "accepted", "refused"]
 
 _SECONDS = 60.0
 
@@ -17,15 +22,20 @@ _SECONDS = 60.0
 class Inbox(Protocol):
     """Where commands come from."""
 
-    position: str
+    since: str
 
-    def start(self, handle: Callable[[Command], Iterable[Outcome]]) -> None:
-        """Begin to call `handle`, on a thread of its own."""
+    def start(self, handle: Callable[[Command, str], Iterable[Outcome]]) -> None:
+        """Begin to call `handle` with commands and their places, on a thread of its own."""
         ...
 
     def stop(self) -> None:
         """End."""
         ...
+
+
+Planner = Callable[[InstanceCommand, Mapping[str, Standing]], Tell]
+"""Says what symbols are to be told because of a command, given what they are told by now; raises
+`CryptoToolsError` for one that cannot be obeyed."""
 
 
 def shard_of(symbol: str, shards: int) -> int:
@@ -53,51 +63,78 @@ def merged(
 
 
 class Subscriptions:
-    """Obeys commands for the symbols of one shard.
+    """Obeys commands for one shard.
 
     Args:
         driver: Of the shard.
         shard: Its number.
         shards: How many there are.
         room: How many symbols it can carry.
+        planner: Knows what is to be told; None: there is nobody to be told anything.
 
     """
 
-    def __init__(self, driver: Driver, *, shard: int, shards: int, room: int) -> None:
+    def __init__(
+        self, driver: Driver, *, shard: int, shards: int, room: int, planner: Planner | None = None
+    ) -> None:
         self._driver = driver
         self._shard, self._shards, self._room = shard, shards, room
+        self._planner = planner
 
-    def obey(self, command: Command) -> list[Outcome]:
-        """Make it so; return an outcome for each of its symbols that belong to this shard."""
-        own = [
-            s for s in dict.fromkeys(command.symbols) if shard_of(s, self._shards) == self._shard
-        ]
-        act = self._subscribe if command.action == "subscribe" else self._unsubscribe
-        return [self._outcome(command, symbol, act) for symbol in own]
+    def obey(self, command: Command, entry: str) -> list[Outcome]:
+        """Make it so.
 
-    def _outcome(self, command: Command, symbol: str, act: Callable[[str], str]) -> Outcome:
-        try:
-            done = act(symbol)
-        except (ConfigError, RestError) as error:
-            reason = str(error).partition("\n")[0]
-            return Outcome(command=command.id, subject=symbol, state="refused", reason=reason)
-        except (TookTooLong, CancelledError, RuntimeError):
-            reason = "the exchange cannot be reached, or the flow is ending"
-            return Outcome(command=command.id, subject=symbol, state="refused", reason=reason)
-        return Outcome(command=command.id, subject=symbol, state="applied", reason=done)
+        Args:
+            command: What is to be.
+            entry: Its place, which is handed out with the inputs of the shard.
 
-    def _subscribe(self, symbol: str) -> str:
-        followed = self._driver.symbols()
+        Returns:
+            An outcome for each symbol that belongs to this shard, or for the shard.
+
+        """
+        outcomes = self._obeyed(command)
+        # Its place comes last: a crash before has the command obeyed again.
+        with suppress(TookTooLong, CancelledError, RuntimeError):
+            self._driver.command(entry=entry).result(_SECONDS)
+        return outcomes
+
+    def _obeyed(self, command: Command) -> list[Outcome]:
+        if isinstance(command, InstanceCommand):
+            act = partial(self._pass_on, command)
+            return [_outcome(command.id, f"shard-{self._shard}", act)]
+        own = [s for s in command.symbols if shard_of(s, self._shards) == self._shard]
+        do = self._subscribe if command.action == "subscribe" else self._unsubscribe
+        return [_outcome(command.id, s, partial(do, s)) for s in dict.fromkeys(own)]
+
+    def _subscribe(self, symbol: str) -> tuple[State, str]:
+        followed = self._driver.plan().symbols
         if symbol in followed:
-            return "it was followed already"
+            return "applied", "it was followed already"
         if len(followed) >= self._room:
             why = f"a shard carries {self._room} symbols, shard {self._shard} has them"
             raise ConfigError("binance.shards", why)
         self._driver.command(subscribe=(symbol,)).result(_SECONDS)
-        return ""
+        return "applied", ""
 
-    def _unsubscribe(self, symbol: str) -> str:
-        if symbol not in self._driver.symbols():
-            return "it was not followed"
+    def _unsubscribe(self, symbol: str) -> tuple[State, str]:
+        if symbol not in self._driver.plan().symbols:
+            return "applied", "it was not followed"
         self._driver.command(unsubscribe=(symbol,)).result(_SECONDS)
-        return ""
+        return "applied", ""
+
+    def _pass_on(self, command: InstanceCommand) -> tuple[State, str]:
+        if self._planner is None:
+            raise ConfigError("strategies", "none run here")
+        tell = self._planner(command, self._driver.plan().standing)
+        self._driver.command(tell=tell).result(_SECONDS)
+        return "accepted", ""
+
+
+def _outcome(command: str, subject: str, act: Callable[[], tuple[State, str]]) -> Outcome:
+    try:
+        state, reason = act()
+    except (CryptoToolsError, RestError) as error:
+        state, reason = "refused", str(error).partition("\n")[0]
+    except (TookTooLong, CancelledError, RuntimeError):
+        state, reason = "refused", "the exchange cannot be reached, or the flow is ending"
+    return Outcome(command=command, subject=subject, state=state, reason=reason)

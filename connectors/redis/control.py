@@ -18,12 +18,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from connectors.redis.keys import CONTROL, OUTCOMES
-from core.control import Command, Outcome
+from core.control import Command, Outcome, read_command
 from core.market.errors import ServiceError
 
 LOG = logging.getLogger("cryptotools.control")
 
-Handle = Callable[[Command], Iterable[Outcome]]
+Handle = Callable[[Command, str], Iterable[Outcome]]
+"""Obeys the command of an entry, whose id is given as well."""
 
 _BLOCK_MS = 500
 _TIMEOUT_S = 5.0
@@ -37,29 +38,32 @@ class Inbox:
 
     Args:
         url: An address.
-        since: Id of the last command obeyed; empty: only what comes from now on.
+        since: Id of the last entry obeyed; empty: only what comes from now on.
 
     Attributes:
-        position: The id up to which every command was obeyed and answered.
+        since: The id to go on above where nothing was obeyed.
 
     """
 
     def __init__(self, url: str, since: str = "") -> None:
-        self.position = since or f"{time.time_ns() // 1_000_000}-0"
+        self.since = self._position = since or f"{time.time_ns() // 1_000_000}-0"
         self._client = _client(url)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._complained = False
 
     def start(self, handle: Handle) -> None:
-        """Begin; `handle` is called for one command after the other, on the thread."""
+        """Begin; `handle` is called for one command after the other, on the thread.
+
+        One whose outcome could not be told is handled again.
+        """
         self._thread = threading.Thread(
             target=self._run, args=(handle,), name="control", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a command that is being obeyed is obeyed again by who goes on from `position`."""
+        """End."""
         self._stopping.set()
 
     def _run(self, handle: Handle) -> None:
@@ -75,14 +79,14 @@ class Inbox:
         self._client.close()
 
     def _obey(self, handle: Handle) -> None:
-        answer: Any = self._client.xread({CONTROL: self.position}, count=_COUNT, block=_BLOCK_MS)
+        answer: Any = self._client.xread({CONTROL: self._position}, count=_COUNT, block=_BLOCK_MS)
         for _, entries in answer or []:
             for entry, fields in entries:
                 if self._stopping.is_set():
                     return
                 for outcome in _handled(str(entry), fields.get("body", ""), handle):
                     self._tell(outcome)
-                self.position = str(entry)
+                self._position = str(entry)
 
     def _tell(self, outcome: Outcome) -> None:
         fields: dict[Any, Any] = outcome.model_dump()
@@ -103,7 +107,7 @@ class Sender:
         try:
             last: Any = self._client.xrevrange(OUTCOMES, count=1)
             since = str(last[0][0]) if last else "0-0"
-            body = command.model_dump_json()
+            body = command.model_dump_json(exclude_defaults=True)
             self._client.xadd(CONTROL, {"body": body}, maxlen=_KEPT, approximate=True)
             return self._outcomes(command.id, set(subjects), since, time.monotonic() + seconds)
         except (redis.RedisError, OSError) as error:
@@ -128,14 +132,14 @@ class Sender:
 
 def _handled(entry: str, body: str, handle: Handle) -> Iterable[Outcome]:
     try:
-        command = Command.model_validate_json(body)
+        command = read_command(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
         reason = f"{where}: {first['msg']}"
         LOG.warning("command %s cannot be read: %s", entry, reason)
         return [Outcome(command=entry, subject="", state="refused", reason=reason)]
-    return handle(command)
+    return handle(command, entry)
 
 
 def _client(url: str) -> redis.Redis:

@@ -1,10 +1,57 @@
 """What a session is to do: which symbols, from where on. The first thing a recording holds."""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Scales = tuple[Annotated[int, Field(ge=0, le=9)], Annotated[int, Field(ge=0, le=9)]]
+
+
+EVERY = "*"
+
+
+class Standing(BaseModel):
+    """A message that symbols are told, also those that come later.
+
+    Attributes:
+        symbols: Whom it concerns; ``*``: all.
+        payload: JSON text (`core.market.events.Told`).
+        klines: By interval, how many of the exchange's klines go with it.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: tuple[str, ...] = (EVERY,)
+    payload: str
+    klines: dict[str, int] = {}
+
+    def concerns(self, symbol: str) -> bool:
+        """Say whether a symbol is to be told."""
+        return EVERY in self.symbols or symbol in self.symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A message for symbols.
+
+    Attributes:
+        name: What it is about; a later one of that name takes its place.
+        message: The message.
+        lasting: Whether symbols that come later are told as well.
+
+    """
+
+    name: str
+    message: Standing
+    lasting: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "name": self.name, "message": self.message.model_dump(), "lasting": self.lasting,
+        }  # fmt: skip
 
 
 class Plan(BaseModel):
@@ -22,6 +69,7 @@ class Plan(BaseModel):
         repairs: Whether holes can be asked for; a capture of others has nobody to ask.
         rotate_us: Age at which a link is replaced; 0: never. Binance cuts at 24 h.
         statuses: By symbol, its trading status as last known; TRADING where there is none.
+        standing: By name, what symbols are told at their start and when it is commanded.
         any_symbol: Take whatever symbols come (captures); else unknown ones are quarantined.
 
     """
@@ -40,6 +88,7 @@ class Plan(BaseModel):
     any_symbol: bool = False
     rotate_us: Annotated[int, Field(ge=0)] = 0
     statuses: dict[str, str] = {}
+    standing: dict[str, Standing] = {}
 
     @property
     def key(self) -> str:

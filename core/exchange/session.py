@@ -12,7 +12,9 @@ because Binance acknowledges names that never send anything. A link that is to g
 it ends (`Handover`); a silent stream is asked about before anything is done to it (`Watch`).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from core.exchange import wire
 from core.exchange.desk import SECOND_US, Desk
@@ -21,7 +23,7 @@ from core.exchange.link import Link
 from core.exchange.links import Links
 from core.exchange.official import to_kline
 from core.exchange.pages import Pages, json_object
-from core.exchange.plan import Plan
+from core.exchange.plan import Plan, Standing
 from core.exchange.requests import FetchTime
 from core.exchange.tape import Tape
 from core.exchange.tapes import Tapes
@@ -30,7 +32,7 @@ from core.market.errors import DecimalError, IntervalError, WireError
 from core.market.events import ExchangeKline, Frame, Item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from core.exchange.requests import Request
 
@@ -63,7 +65,7 @@ class Session:
             "time": self._on_time,
             "alarm": self._on_alarm,
             "file": self._on_file,
-            "start": lambda _frame: None,
+            "start": self._on_start,
         }
         self._alarms: dict[str, Callable[[str], None]] = {
             "ack": self._links.ack_is_late,
@@ -244,14 +246,39 @@ class Session:
 
     # ---- commands ----
 
+    def _on_start(self, _frame: Frame) -> None:
+        # Who goes on from a snapshot may have been told already: a message says what is to be.
+        self._tell(self.plan.standing.values(), tuple(self.tapes), {})
+
     def _on_command(self, frame: Frame) -> None:
         body = json_object(frame.payload)
+        klines = body.get("klines", {})
         wanted = {s: tuple(p) for s, p in body.get("subscribe", {}).items() if s not in self.tapes}
         if wanted:
             self._subscribe(wanted)
+            self._tell(self.plan.standing.values(), tuple(wanted), klines)
         unwanted = tuple(s for s in body.get("unsubscribe", []) if s in self.tapes)
         if unwanted:
             self._unsubscribe(unwanted)
+        if "tell" in body:
+            self._on_message(body["tell"], klines)
+
+    def _on_message(self, said: dict[str, Any], klines: dict[str, Any]) -> None:
+        message = Standing.model_validate(said["message"])
+        rest = {name: one for name, one in self.plan.standing.items() if name != said["name"]}
+        lasting = rest | {said["name"]: message} if said["lasting"] else rest
+        self._desk.plan = self.plan.model_copy(update={"standing": lasting})
+        self._tell([message], tuple(self.tapes), klines)
+
+    def _tell(
+        self, messages: "Iterable[Standing]", symbols: tuple[str, ...], klines: dict[str, Any]
+    ) -> None:
+        for message in messages:
+            for symbol in symbols:
+                if message.concerns(symbol):
+                    rows = {i: klines.get(symbol, {}).get(i, []) for i in message.klines}
+                    history = orjson.dumps(rows).decode() if any(rows.values()) else ""
+                    self.tapes.tell(symbol, message.payload, history)
 
     def _subscribe(self, scales: dict[str, tuple[int, ...]]) -> None:
         plan, symbols = self.plan, tuple(scales)

@@ -16,14 +16,14 @@ from core.exchange.columns import Columns, Row
 from core.exchange.repair import Action, Deliver, Fetch, Hole, Missing, Page, Wait, repair
 from core.exchange.wire import RestAggTrade, RestRow, to_us
 from core.market.errors import DecimalError
-from core.market.events import Gap, GapOpened, GapRepaired, Stale, StatusChanged, Tick
+from core.market.events import Gap, GapOpened, GapRepaired, Stale, StatusChanged, Tick, Told
 from core.market.position import Positions
 from core.market.trades import Trades
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-Out: TypeAlias = Trades | Tick | GapOpened | GapRepaired | Gap | Stale | StatusChanged
+Out: TypeAlias = Trades | Tick | GapOpened | GapRepaired | Gap | Stale | StatusChanged | Told
 
 
 class State(Enum):
@@ -125,6 +125,10 @@ class Tape:
     def status(self, status: str, clock_us: int) -> None:
         """Say that the exchange lists the symbol with another trading status."""
         self._say(StatusChanged(self.key, clock_us, self._position(clock_us), status))
+
+    def tell(self, payload: str, history: str, clock_us: int) -> None:
+        """Pass a message on, behind all that was said so far."""
+        self._say(Told(self.key, clock_us, payload, history))
 
     def tick(self, time_us: int) -> None:
         """Say that the exchange's clock passed `time_us`, if the tape's continuity is proven."""

@@ -84,6 +84,11 @@ class Tapes:
         self._dirty[symbol] = None
         self._grant(symbol, self._tapes[symbol])
 
+    def tell(self, symbol: str, payload: str, history: str = "") -> None:
+        """Pass a message on to whatever runs on a symbol."""
+        self._tapes[symbol].tell(payload, history, self._desk.time())
+        self._dirty[symbol] = None
+
     def tick(self, time_us: int) -> None:
         """Tell all tapes the exchange's time."""
         for symbol, tape in self._tapes.items():

@@ -20,13 +20,31 @@ class Tick:
     time_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message to whatever runs on an instrument; it holds from its place in the stream on.
+
+    Attributes:
+        payload: JSON text, a matter of who sent it and who reads it.
+        history: JSON of ``{interval: rows}``: klines as REST gives them, oldest first, that the
+            source fetched for it; empty: none.
+
+    """
+
+    key: str
+    time_us: int
+    payload: str
+    history: str = ""
+
+
 class Frame(NamedTuple):
     """One input of a session exactly as it came: enough of them replay the session.
 
     Attributes:
         received_us: Our clock when it came, microseconds since the epoch.
-        kind: ``start``, ``open``, ``close``, ``frame``, ``page``, ``time`` or ``alarm``; ``file``
-            where the lines of a capture begin (`core.exchange.session.Session`).
+        kind: ``start``, ``open``, ``close``, ``frame``, ``page``, ``status``, ``command``,
+            ``time`` or ``alarm``; ``file`` where the lines of a capture begin
+            (`core.exchange.session.Session`).
         link: Number of the connection within the run; in a capture, of the line.
         payload: The text as received.
 
@@ -167,6 +185,25 @@ class StrategyErrored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceChanged(Event):
+    """A command took effect on an instance of a strategy, or could not.
+
+    Attributes:
+        command: Id of the command; empty where the settings themselves are meant.
+        instance: Its name.
+        state: ``running``, ``paused``, ``removed`` or ``refused``.
+        detail: How it was warmed up; why it was refused.
+
+    """
+
+    kind: ClassVar[str] = "instance_changed"
+    command: str
+    instance: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined(Event):
     """Something received that could not be used; `payload` is what came, cut to a bound.
 
@@ -189,5 +226,5 @@ class ExchangeKline:
 PAYLOAD_LIMIT = 4096
 """Characters of a quarantined payload that are kept."""
 
-Item: TypeAlias = Trades | Kline | Tick | Frame | Event | ExchangeKline
+Item: TypeAlias = Trades | Kline | Tick | Frame | Event | ExchangeKline | Told
 """What travels through the flow beside its key."""

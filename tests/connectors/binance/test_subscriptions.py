@@ -11,7 +11,7 @@ from connectors.binance.config import BinanceConfig
 from connectors.binance.source import BinancePartition, BinanceSource
 from connectors.binance.subscriptions import merged, shard_of
 from connectors.shutdown import STOP
-from core.control import Command, Outcome
+from core.control import Command, Outcome, SymbolsCommand
 from core.market.events import Frame, Item
 from core.market.trades import Trades
 from simulator.local import Simulator
@@ -22,19 +22,20 @@ class Inbox:
     """Hands its commands over when it is told to."""
 
     def __init__(self, position: str) -> None:
-        self.position = position
-        self.handle: Callable[[Command], Iterable[Outcome]] = lambda _: ()
+        self.since = position
+        self.handle: Callable[[Command, str], Iterable[Outcome]] = lambda *_: ()
+        self.said = 0
 
-    def start(self, handle: Callable[[Command], Iterable[Outcome]]) -> None:
+    def start(self, handle: Callable[[Command, str], Iterable[Outcome]]) -> None:
         self.handle = handle
 
     def stop(self) -> None:
         """End."""
 
     def say(self, action: Any, *symbols: str) -> dict[str, tuple[str, str]]:  # noqa: ANN401 - also wrong ones
-        said = Command(id="c", action=action, symbols=symbols)
-        self.position = "9-0"
-        return {o.subject: (o.state, o.reason) for o in self.handle(said)}
+        said = SymbolsCommand(id="c", action=action, symbols=symbols)
+        self.said += 1
+        return {o.subject: (o.state, o.reason) for o in self.handle(said, f"{self.said}-0")}
 
 
 @pytest.fixture
@@ -83,13 +84,13 @@ def test_symbols_of_commands_are_followed_and_outlast_a_restart(sim: Simulator) 
         "XRPUSDT": ("applied", "it was not followed"),
     }
     items = until_traded(part, "ETHUSDT")
-    assert [i.kind for _, i in items if isinstance(i, Frame)].count("command") == 2  # recorded
+    assert [i.kind for _, i in items if isinstance(i, Frame)].count("command") == 4  # recorded
     state = part.snapshot()
     part.close()
 
     # The settings have changed meanwhile, too.
     again, inbox = opened(sim, "BTCUSDT", "SOLUSDT", "BNBUSDT", state=state)
-    assert inbox.position == "9-0"
+    assert inbox.since == "2-0"
     items = until_traded(again, "ETHUSDT")
     again.close()
     assert again.snapshot()["symbols"] == ["BTCUSDT", "BNBUSDT", "ETHUSDT"]
