@@ -26,6 +26,8 @@ from telemetry import metrics
 LOG = logging.getLogger("cryptotools.heartbeat")
 
 EVERY_S = 1.0
+INSTANCES_EVERY = 3
+"""Beats between two accounts of all instances of strategies, which may be thousands."""
 _ORPHAN_GRACE_S = 30.0
 
 Row = dict[str, Any]
@@ -34,6 +36,11 @@ Row = dict[str, Any]
 def status_folder(state_dir: Path) -> Path:
     """Return where heartbeats are."""
     return state_dir / "status"
+
+
+def instances_file(state_dir: Path, process: int) -> Path:
+    """Return where a process tells of the instances that it runs."""
+    return status_folder(state_dir) / f"instances-{process}.json"
 
 
 def write_status(path: Path, row: Row) -> None:
@@ -102,6 +109,8 @@ class Heartbeat:
             row["state"] = state or row["state"]
             try:
                 write_status(self._path, row)
+                if self._beats % INSTANCES_EVERY == 1 or state:
+                    self._write_instances()
                 self._complained = False
             except OSError as error:  # the flow matters more than its account
                 if not self._complained:
@@ -132,6 +141,14 @@ class Heartbeat:
             "disk": _disk(self._settings),
             "rss_bytes": rss_bytes(),
         }
+
+    def _write_instances(self) -> None:
+        rows = [
+            {"key": key, **row}
+            for key, host in list(self._pulse.hosts.items())
+            for row in host.status()
+        ]
+        write_status(instances_file(self._settings.state_dir, self._process), {"instances": rows})
 
     def _state(self) -> str:
         if FIRST.error is not None:

@@ -16,7 +16,16 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from connectors.shutdown import telling
 from core.audit import KlineAudit
 from core.klines import KlineBuilder
-from core.market.events import ExchangeKline, Gap, Item, KlineMismatch, Late, StatusChanged, Tick
+from core.market.events import (
+    ExchangeKline,
+    Gap,
+    Item,
+    KlineMismatch,
+    Late,
+    StatusChanged,
+    Tick,
+    Told,
+)
 from core.market.intervals import Interval
 from core.market.kline import Kline, Status
 from core.market.position import Positions
@@ -26,7 +35,9 @@ from telemetry import metrics
 
 LOG = logging.getLogger("cryptotools.klines")
 
-Out: TypeAlias = Kline | Late | KlineMismatch
+Built: TypeAlias = Kline | Late | KlineMismatch
+Out: TypeAlias = Built | Told
+"""A `Told` is for who comes after, at its place among the klines."""
 State: TypeAlias = tuple[object, ...] | None
 
 
@@ -64,15 +75,23 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
             elif isinstance(item, Tick):
                 out += self._final(self._builder_of(item.key).on_tick(item.time_us))
                 self._watermark_us = max(self._watermark_us, item.time_us)
-            elif isinstance(item, Gap):
-                self._builder_of(item.key).on_gap(item)
-            elif isinstance(item, StatusChanged):
-                self._builder_of(item.key).on_status(item.status)
-            elif isinstance(item, Kline):
-                out += self._final(self._builder_of(item.key).on_kline(item))
-            elif isinstance(item, ExchangeKline):
-                out += self._differs(item.kline, self._audit.theirs(item.kline))
+            else:
+                out += self._other(item)
         return out + self._forming(), False
+
+    def _other(self, item: Item) -> list[Out]:
+        match item:
+            case Gap():
+                self._builder_of(item.key).on_gap(item)
+            case StatusChanged():
+                self._builder_of(item.key).on_status(item.status)
+            case Kline():
+                return self._final(self._builder_of(item.key).on_kline(item))
+            case ExchangeKline():
+                return self._differs(item.kline, self._audit.theirs(item.kline))
+            case Told():
+                return [item]
+        return []
 
     def snapshot(self) -> State:
         """Return the state as plain values."""

@@ -25,9 +25,11 @@ from connectors.binance.source import BinanceSource
 from connectors.redis.control import Inbox
 from connectors.shutdown import stop_on_signals
 from core.market.errors import CryptoToolsError
-from core.market.events import Event, Frame, Item
+from core.market.events import Event, Frame, Item, Told
 from core.market.trades import Trades
-from dataflows.klines import KlinePlan, build_klines
+from dataflows.instances import planner_of
+from dataflows.klines import Built, KlinePlan, build_klines
+from dataflows.klines import Out as KlineOut
 from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
 from dataflows.process import enter
@@ -58,16 +60,17 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     frames, market = split.trues, split.falses  # (shard, Frame), (key, Trades | Tick | Event)
 
     checked = normalize(market)  # (key, Trades | Tick | Event): ids in order, once
-    klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch)
-    signals = run_strategies(klines, work.strategies)  # (key, Signal | StrategyErrored)
+    klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch | Told)
+    signals = run_strategies(klines, work.strategies)  # (key, Signal | Event)
 
-    records = op.merge("records", op.filter_map("stored", checked, _stored), klines, signals)
+    built = op.filter_map("built", klines, _built)  # (key, Kline | Late | KlineMismatch)
+    records = op.merge("records", op.filter_map("stored", checked, _stored), built, signals)
     for name, sink in outputs.records.items():
         op.output(name, records, sink)
     if outputs.recording is not None:
         op.output("recording", frames, outputs.recording)
     if outputs.parity is not None:
-        op.output("parity", op.merge("emitted", klines, signals), outputs.parity)
+        op.output("parity", op.merge("emitted", built, signals), outputs.parity)
     if not outputs.records:
         op.output("nowhere", records, Discard())
     return flow
@@ -89,7 +92,13 @@ def live_source(settings: Settings, control: str | None = None) -> BinanceSource
     _tune()
     audit = settings.binance.audited(settings.klines.base)
     inboxes = None if control is None else partial(Inbox, control)
-    return BinanceSource(settings.binance, settings.symbols, audit=audit, inboxes=inboxes)
+    return BinanceSource(
+        settings.binance,
+        settings.symbols,
+        audit=audit,
+        inboxes=inboxes,
+        planner=planner_of(settings),
+    )
 
 
 def _tune() -> None:
@@ -126,6 +135,11 @@ def flow(saved: str = "") -> Dataflow:
 
 def _is_frame(item: tuple[str, Item]) -> bool:
     return isinstance(item[1], Frame)
+
+
+def _built(item: tuple[str, KlineOut]) -> tuple[str, Built] | None:
+    key, value = item
+    return None if isinstance(value, Told) else (key, value)
 
 
 def _stored(item: tuple[str, Item]) -> tuple[str, Record] | None:

@@ -1,24 +1,31 @@
 """Step: final klines → signals. One keyed operator hosts every instance of every strategy."""
 
+import logging
 from functools import partial
 from typing import TypeAlias
 
+import orjson
 from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from connectors.shutdown import telling
-from core.market.errors import SnapshotError
-from core.market.events import StrategyErrored
+from core.exchange.official import from_row
+from core.market.errors import DecimalError, SnapshotError
+from core.market.events import InstanceChanged, StrategyErrored, Told
+from core.market.intervals import interval
 from core.market.kline import Kline, Status
 from core.market.signal import Signal
 from dataflows.klines import Out as KlineOut
+from dataflows.pulse import PULSE
 from dataflows.resume import anew
 from strategies.host import StrategyHost
-from strategies.spec import InstanceSpec
+from strategies.spec import InstanceSpec, Wanted
 from telemetry import metrics
 
-Out: TypeAlias = Signal | StrategyErrored
+Out: TypeAlias = Signal | StrategyErrored | InstanceChanged
+LOG = logging.getLogger("cryptotools.strategies")
+
 State: TypeAlias = tuple[object, ...] | None
 
 
@@ -35,12 +42,15 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         """Take a batch; only final klines are shown to strategies."""
         out: list[Out] = []
         for item in values:
-            if isinstance(item, Kline) and item.status is Status.FINAL:
-                out += self._host_of(item.key).on_kline(item)
+            if isinstance(item, Kline):
+                if item.status is Status.FINAL:
+                    out += self._host_of(item.key).on_kline(item)
+            elif isinstance(item, Told):
+                out += self._obey(item)
         for said in out:
             if isinstance(said, Signal):
                 metrics.SIGNALS.labels(said.strategy).inc()
-            else:
+            elif isinstance(said, StrategyErrored):
                 metrics.STRATEGY_ERRORS.labels(said.instance).inc()
         return out, False
 
@@ -48,11 +58,23 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         """Return the state as plain values."""
         return self._state if self._host is None else self._host.snapshot()
 
+    def _obey(self, told: Told) -> list[InstanceChanged]:
+        wanted = Wanted.model_validate_json(told.payload)
+        rows = orjson.loads(told.history).get(wanted.spec.interval, []) if told.history else []
+        of = interval(wanted.spec.interval)
+        try:
+            fetched = [from_row(told.key, of, row) for row in rows]
+        except (DecimalError, LookupError, TypeError, ValueError) as error:
+            LOG.warning("%s: the fetched klines cannot be used: %s", told.key, error)
+            fetched = []
+        return self._host_of(told.key).want(wanted, fetched, told.time_us)
+
     def _host_of(self, key: str) -> StrategyHost:
         if self._host is None:
             self._host = StrategyHost(key, self._specs)
             if self._state is not None:
                 self._host = self._resumed(self._host, self._state)
+            PULSE.hosts[key] = self._host
         return self._host
 
     def _resumed(self, host: StrategyHost, state: tuple[object, ...]) -> StrategyHost:

@@ -125,6 +125,11 @@ class Strategy(ABC):
         """
         return max((i.convergence for i in self._indicators), default=1) + 1
 
+    @property
+    def warm(self) -> bool:
+        """Whether each indicator that it uses has a value."""
+        return not self._cold or self._is_warm()
+
     def feed(self, kline: Kline) -> list[Signal]:
         """Take the next final kline: update the indicators, then ask `on_kline`."""
         for read, updates in self._inputs.values():

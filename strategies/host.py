@@ -16,7 +16,8 @@ what was known when the window closed, live as in a replay.
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from time import perf_counter_ns
+from typing import Any, TypeAlias
 
 from core.market.errors import SnapshotError, StrategyError
 from core.market.events import PAYLOAD_LIMIT, InstanceChanged, StrategyErrored
@@ -29,6 +30,8 @@ from strategies.history import History
 from strategies.registry import REGISTRY, Registry
 from strategies.spec import InstanceSpec, Wanted, specs_for
 
+Row: TypeAlias = dict[str, Any]
+
 _HEAD = ("strategy_host", 2)
 
 _FRAMES = 8
@@ -39,7 +42,8 @@ _FRAMES = 8
 class _Slot:
     """One instance. `error` is empty while it runs; `told` once its event was emitted.
 
-    One that is `paused` is fed like the others, and what it says is dropped.
+    One that is `paused` is fed like the others, and what it says is dropped. `fed`, `said` and
+    `last` (its last signal: when, and which side) are for people.
     """
 
     spec: InstanceSpec
@@ -47,6 +51,11 @@ class _Slot:
     paused: bool = False
     error: str = ""
     told: bool = False
+    fed: int = 0
+    said: int = 0
+    last: tuple[int, str] = (0, "")
+    spent_ns: int = 0
+    timed: int = 0
 
 
 @dataclass(slots=True)
@@ -83,10 +92,11 @@ class StrategyHost:
         self.warmed: tuple[str, ...] = ()
         self._registry = registry
         self._positions = Positions()
-        self._configured = {spec.instance: spec for spec in specs_for(key, specs)}
+        own = specs_for(key, specs)
+        registry.check(*own)
+        self._configured = {spec.instance: spec for spec in own}
         self._commanded: dict[str, Wanted] = {}
-        registry.check(*self._configured.values())
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _Lane] = {}  # in the order of their first instances
         for spec in self._configured.values():
             self._add(spec)
 
@@ -104,8 +114,7 @@ class StrategyHost:
         out: list[Signal | StrategyErrored] = []
         for slot in lane.slots:
             if not slot.error:
-                said = self._fed(slot, kline)
-                out += [] if slot.paused else said
+                out += self._fed(slot, kline)
             if slot.error and not slot.told:
                 out.append(self._errored(slot, kline))
         return out
@@ -141,6 +150,15 @@ class StrategyHost:
             Wanted(spec=slot.spec, state="paused" if slot.paused else "running")
             for slot in self._slots
         )
+
+    def status(self) -> list[Row]:
+        """Return how each instance is, as plain values, for people.
+
+        ``instance strategy interval params state fed signals last_us last_side decision_us error``;
+        `state` is ``running``, ``warming`` (indicators without value), ``paused`` or ``errored``,
+        `decision_us` the mean time per kline in this process.
+        """
+        return [_row(slot) for slot in self._slots]
 
     @property
     def errored(self) -> tuple[str, ...]:
@@ -250,11 +268,19 @@ class StrategyHost:
         return wanted.state, f"warmed up with {len(history)} klines, {taken} of them fetched"
 
     def _fed(self, slot: _Slot, kline: Kline) -> list[Signal]:
+        began = perf_counter_ns()  # told to people, decides nothing
         try:
             signals = slot.strategy.feed(kline)
         except Exception as error:  # whatever a strategy raises stops that strategy only
             slot.error = _told(error)
             return []
+        slot.spent_ns += perf_counter_ns() - began
+        slot.timed += 1
+        slot.fed += 1
+        if slot.paused or not signals:
+            return []
+        slot.said += len(signals)
+        slot.last = (kline.close_us, signals[-1].side.value)
         return [replace(s, seq=self._positions.at(kline.close_us)) for s in signals]
 
     def _errored(self, slot: _Slot, kline: Kline) -> StrategyErrored:
@@ -271,11 +297,12 @@ class StrategyHost:
                 slot.error = _told(error)
         spec = slot.spec
         identity = slot.strategy.identity
-        return (spec.instance, spec.interval, identity, slot.paused, slot.error, slot.told, state)
+        flags = (slot.paused, slot.error, slot.told, slot.fed, slot.said, slot.last)
+        return (spec.instance, spec.interval, identity, *flags, state)
 
     def _resumed(self, slot: _Slot, saved: list[Any] | None) -> bool:
         if saved is not None and saved[0] == slot.strategy.identity:
-            _, slot.paused, slot.error, slot.told, state = saved
+            _, slot.paused, slot.error, slot.told, slot.fed, slot.said, slot.last, state = saved
             if slot.error:
                 return True
             try:
@@ -296,6 +323,23 @@ class StrategyHost:
                 slot.strategy.feed(kline)
         except Exception as error:  # as in `_fed`; the event comes with the next kline
             slot.error = _told(error)
+
+
+def _row(slot: _Slot) -> Row:
+    state = "errored" if slot.error else "paused" if slot.paused else ""
+    return {
+        "instance": slot.spec.instance,
+        "strategy": slot.spec.name,
+        "interval": slot.spec.interval,
+        "params": slot.strategy.params.model_dump(),
+        "state": state or ("running" if slot.strategy.warm else "warming"),
+        "fed": slot.fed,
+        "signals": slot.said,
+        "last_us": slot.last[0],
+        "last_side": slot.last[1],
+        "decision_us": round(slot.spent_ns / max(1, slot.timed) / 1000, 2),
+        "error": slot.error.rpartition("\n")[2],
+    }
 
 
 def _told(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from dataflows.claim import alive
-from dataflows.heartbeat import Row, status_folder
+from dataflows.heartbeat import Row, instances_file, status_folder
 from supervisor.cluster import heartbeats
 from supervisor.supervise import FILE
 
@@ -88,6 +88,17 @@ def read_status(state_dir: Path, now: float | None = None) -> Status:
         rss_bytes=sum(row["rss_bytes"] for row in rows.values()),
         supervisor=above,
     )
+
+
+def read_instances(state_dir: Path) -> list[Row]:
+    """Return how each instance of a strategy is on each symbol, as told last."""
+    found: list[Row] = []
+    for process in heartbeats(state_dir):
+        try:
+            found += orjson.loads(instances_file(state_dir, process).read_bytes())["instances"]
+        except (OSError, ValueError):
+            continue
+    return sorted(found, key=lambda row: (row["instance"], row["key"]))
 
 
 def _state(rows: Mapping[int, Row], above: Row | None, now: float) -> str:

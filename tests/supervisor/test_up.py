@@ -149,6 +149,50 @@ def test_symbols_come_and_go_by_commands_and_outlast_a_kill(job: Make, calm: Sim
     assert "no embedded server runs" in said
 
 
+def test_instances_come_change_and_go_by_commands(job: Make, calm: Simulator) -> None:
+    own = job(calm, BINANCE__SHARDS="2", RECORDING__PATH="recordings")
+    up = own.start("up", "-w", "2")
+    before = own.well()
+    code, said = own.run("strategy", "add", "rsi_reversal", "-n", "fast", "-p", "period=3",
+                         "-p", "oversold=49", "-p", "overbought=51")  # fmt: skip
+    assert code == 0, said
+    assert said.count("running") == len(SYMBOLS)
+    assert "of them fetched" in said
+    code, said = own.run("strategy", "add", "rsi_reversal", "-n", "fast")
+    assert code == 2
+    assert "there is an instance of this name" in said
+    code, said = own.run("strategy", "add", "macd_cross", "-i", "7m")
+    assert (code, "7m" in said) == (2, True)
+    code, said = own.run("strategy", "update", "nobody", "-p", "period=3")
+    assert code == 2
+    assert "there is no instance of this name" in said
+
+    def states() -> dict[str, set[str]]:
+        rows = json.loads(own.run("strategy", "list", "--json")[1])["instances"]
+        return {r["instance"]: {x["state"] for x in rows if x["instance"] == r["instance"]}
+                for r in rows}  # fmt: skip
+
+    until(lambda: states().get("fast") == {"running"}, 30, "an instance that is warm")
+    assert own.run("strategy", "pause", "fast")[0] == 0
+    assert own.run("strategy", "update", "fast", "-p", "period=4")[0] == 0
+    assert own.run("strategy", "remove", "macd_cross")[0] == 0  # the settings have it
+    snapshots = own.status()["processes"]["0"]["snapshots"]
+    until(lambda: own.status()["processes"]["0"]["snapshots"] > snapshots + 4, 30, "a snapshot")
+    os.kill(before["processes"]["0"]["pid"], signal.SIGKILL)
+    own.well(restarts=1)
+    until(lambda: states().get("fast") == {"paused"}, 30, "it is paused again")
+    assert "macd_cross" not in states()
+    assert own.run("strategy", "resume", "fast")[0] == 0
+    spoken = own.status()["rows"]["accepted"]
+    until(lambda: own.status()["rows"]["accepted"] > spoken + 3000, 60, "data")
+    assert own.end(up) == 0
+    rows = [r for s in SYMBOLS for r in lake_rows(own.folder / "lake", "signals", s)]
+    assert any(r["instance"] == "fast" for r in rows)
+    code, said = own.run("verify-parity")  # a replay obeys the same commands
+    assert code == 0, said
+    assert "signals" in said
+
+
 def test_a_frozen_flow_is_started_again(job: Make, calm: Simulator) -> None:
     own = job(calm, SUPERVISOR__FROZEN_SECONDS="3", SUPERVISOR__GRACE_SECONDS="1")
     up = own.start("up")

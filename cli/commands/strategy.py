@@ -1,0 +1,258 @@
+"""``cryptotools strategy …``: what strategies there are, and which instances a flow runs."""
+
+import json as jsonlib
+import time
+import uuid
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cli.commands.tail import address
+from cli.options import ConfigFile, Set, overrides
+from cli.output import ERR, OUT, Json, print_json, table
+from config.settings import Settings
+from connectors.redis.control import Sender
+from connectors.redis.keys import stream_key
+from connectors.redis.reader import Reader
+from core.control import InstanceCommand
+from core.market.errors import ConfigError, ServiceError, StrategyError
+from dataflows.heartbeat import Row
+from dataflows.setup import prepare
+from strategies.registry import REGISTRY
+from supervisor.status import read_instances, read_status
+
+_SECONDS = 30.0
+
+Instance = Annotated[str, typer.Argument(help="Name of the instance.")]
+Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcome.")]
+Param = Annotated[
+    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(
+        no_args_is_help=True, help="Show strategies; add, change and remove running instances."
+    )
+    app.add_typer(group, name="strategy")
+    _register_views(group)
+    _register_changes(group)
+    _register_states(group)
+
+
+def _register_views(group: typer.Typer) -> None:
+    @group.command(name="list")
+    def list_(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
+        """List the strategies that there are, and the instances that the flow runs."""
+        settings = prepare(config, overrides(set_))
+        catalogue, rows = REGISTRY.catalogue(), read_instances(settings.state_dir)
+        if json:
+            print_json({"strategies": catalogue, "instances": rows})
+            return
+        known: list[tuple[object, ...]] = [
+            (s["name"], escape(s["about"]), escape(s["origin"])) for s in catalogue
+        ]
+        OUT.print(table("strategy", "about", "from", rows=known))
+        OUT.print(_instances(rows) if rows else "no instance runs here")
+
+    @group.command()
+    def show(
+        name: Annotated[str, typer.Argument(help="Name of a strategy or of an instance.")],
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Show a strategy's parameters, or how an instance is on each symbol."""
+        settings = prepare(config, overrides(set_))
+        rows = [r for r in read_instances(settings.state_dir) if r["instance"] == name]
+        found = next((s for s in REGISTRY.catalogue() if s["name"] == name), None)
+        if found is None and not rows:
+            REGISTRY.find(name)  # says what there is
+        if json:
+            print_json({"strategy": found, "instances": rows})
+            return
+        if found is not None:
+            _show_strategy(found)
+        if rows:
+            OUT.print(_instances(rows))
+
+
+def _register_changes(group: typer.Typer) -> None:
+    @group.command()
+    def add(
+        strategy: Annotated[str, typer.Argument(help="Name of the strategy.")],
+        name: Annotated[
+            str, typer.Option("--name", "-n", help="Of the instance; the strategy's by default.")
+        ] = "",
+        interval: Annotated[str, typer.Option("--interval", "-i", help="Of its klines.")] = "1m",
+        symbol: Annotated[
+            list[str] | None, typer.Option("--symbol", "-s", help="Only on these; * is each.")
+        ] = None,
+        param: Param = None,
+        wait: Wait = _SECONDS,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Run an instance from now on, warmed up as if it had run from the start."""
+        spec = {"name": strategy, "interval": interval, "symbols": symbol or ["*"],
+                "params": _params(param)}  # fmt: skip
+        _command(_settings(config, set_), "add", name or strategy, wait, json=json, spec=spec)
+
+    @group.command()
+    def update(
+        instance: Instance,
+        param: Param = None,
+        wait: Wait = _SECONDS,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Give a running instance other parameters; those not named stay."""
+        params = _params(param)
+        if not params:
+            raise ConfigError("--param", "nothing to change", hint="--param period=21")
+        _command(_settings(config, set_), "update", instance, wait, json=json, params=params)
+
+
+def _register_states(group: typer.Typer) -> None:
+    @group.command()
+    def pause(
+        instance: Instance,
+        wait: Wait = _SECONDS,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Let an instance watch and say nothing."""
+        _command(_settings(config, set_), "pause", instance, wait, json=json)
+
+    @group.command()
+    def resume(
+        instance: Instance,
+        wait: Wait = _SECONDS,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Let a paused instance speak again."""
+        _command(_settings(config, set_), "resume", instance, wait, json=json)
+
+    @group.command()
+    def remove(
+        instance: Instance,
+        wait: Wait = _SECONDS,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """End an instance; what it said stays."""
+        _command(_settings(config, set_), "remove", instance, wait, json=json)
+
+
+def _settings(config: Any, set_: list[str] | None) -> Settings:  # noqa: ANN401 - an option
+    return prepare(config, overrides(set_))
+
+
+def _params(pairs: list[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ConfigError("--param", f"`{pair}` is no NAME=VALUE", hint="--param period=21")
+        try:
+            found[name] = jsonlib.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _command(
+    settings: Settings, action: Any, instance: str, wait: float, *, json: bool, **more: Any  # noqa: ANN401 - checked by the model
+) -> None:  # fmt: skip
+    command = InstanceCommand(id=uuid.uuid4().hex, action=action, instance=instance, **more)
+    if action == "add":
+        REGISTRY.find(command.spec["name"])  # a misspelt one is found before anything is sent
+    url = address(settings)
+    keys = list(read_status(settings.state_dir).symbols)
+    reader, sender = Reader(url), Sender(url)
+    since = {stream_key(key, "event"): reader.last_id(stream_key(key, "event")) for key in keys}
+    shards = [f"shard-{n}" for n in range(settings.binance.shards)]
+    until = time.monotonic() + wait
+    outcomes = sender.send(command, shards, wait)
+    refused = [o.reason for o in outcomes if o.state == "refused"]
+    if refused:
+        raise StrategyError(instance, refused[0].partition(": ")[2] or refused[0])
+    if len(outcomes) < len(shards):
+        raise ServiceError(
+            "flow",
+            f"{len(outcomes)} of {len(shards)} shards have answered within {wait:g} s",
+            hint="is it running (`cryptotools status`)? The command waits for it",
+        )
+    named = command.spec.get("symbols", ["*"])
+    exact = {k for k in keys if "*" in named or k.partition(":")[2] in {s.upper() for s in named}}
+    wanted = exact if action == "add" else _running(settings, instance, exact)
+    _show_changes(_changes(reader, since, command.id, wanted, until), json=json)
+
+
+def _running(settings: Settings, instance: str, otherwise: set[str]) -> set[str]:
+    rows = read_instances(settings.state_dir)
+    return {row["key"] for row in rows if row["instance"] == instance} or otherwise
+
+
+def _changes(
+    reader: Reader, since: dict[str, str], command: str, wanted: set[str], until: float
+) -> list[Row]:
+    found: list[Row] = []
+    for entries in reader.follow(since):
+        for entry in entries:
+            if entry.fields.get("command") == command:
+                found.append({"key": entry.stream.key, **entry.fields})
+                wanted.discard(entry.stream.key)
+        if not wanted or time.monotonic() > until:
+            break
+    return found
+
+
+def _show_changes(rows: list[Row], *, json: bool) -> None:
+    if json:
+        print_json(rows)
+        return
+    shown: list[tuple[object, ...]] = [
+        (escape(row["key"]), row["state"], escape(row["detail"])) for row in rows
+    ]
+    if shown:
+        OUT.print(table("symbol", "state", "", rows=shown))
+    else:
+        ERR.print("passed on; no symbol has reached it yet")
+    if any(row["state"] == "refused" for row in rows):
+        raise typer.Exit(2)
+
+
+def _instances(rows: list[Row]) -> Any:  # noqa: ANN401 - something rich can print
+    shown: list[tuple[object, ...]] = [
+        (escape(r["instance"]), escape(r["key"]), r["interval"], r["state"], r["fed"],
+         r["signals"], r["last_side"] or "-", f"{r['decision_us']:.1f} µs", escape(r["error"]))
+        for r in rows
+    ]  # fmt: skip
+    names = ("instance", "symbol", "interval", "state", "klines", "signals", "last", "per kline")
+    return table(*names, "", rows=shown, right=(4, 5, 7))
+
+
+def _show_strategy(found: dict[str, Any]) -> None:
+    OUT.print(f"[bold]{found['name']}[/] version {found['version']}, {escape(found['origin'])}")
+    OUT.print(escape(found["about"]))
+    rows: list[tuple[object, ...]] = [
+        (name, p.get("type", "-"), p.get("default", "-"), escape(p.get("description", "")))
+        for name, p in found["parameters"].get("properties", {}).items()
+    ]
+    if rows:
+        OUT.print(table("parameter", "type", "default", "", rows=rows))

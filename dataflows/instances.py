@@ -1,0 +1,115 @@
+"""What a command for an instance of a strategy means: what is to be told, to whom.
+
+Asked by each shard of a source, which passes the answer on to its symbols in the order of their
+data, with the klines that the instance needs to begin where one that ran from the start would be.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import ValidationError
+
+from config.settings import Settings
+from core.control import InstanceCommand
+from core.exchange.plan import EVERY, Standing, Tell
+from core.market.errors import ConfigError, StrategyError
+from strategies.registry import REGISTRY, Registry
+from strategies.spec import InstanceSpec, Wanted
+
+_MOST_KLINES = 20_000
+
+
+class InstancePlanner:
+    """Reads commands against what the settings say and what was commanded before.
+
+    Args:
+        configured: The instances of the settings.
+        intervals: Names of the intervals whose klines are built.
+        registry: Where strategies are found.
+
+    """
+
+    def __init__(
+        self,
+        configured: tuple[InstanceSpec, ...],
+        intervals: tuple[str, ...],
+        registry: Registry = REGISTRY,
+    ) -> None:
+        self._configured = {spec.instance: spec for spec in configured}
+        self._intervals = intervals
+        self._registry = registry
+
+    def __call__(self, command: InstanceCommand, standing: Mapping[str, Standing]) -> Tell:
+        """Return what is to be told.
+
+        Raises:
+            StrategyError, ConfigError: It cannot be obeyed.
+
+        """
+        name = command.instance
+        told = standing.get(name)
+        now = Wanted.model_validate_json(told.payload) if told else self._from_settings(name)
+        spec, state = self._meant(command, now)
+        configured = self._configured.get(name)
+        wanted = Wanted(command=command.id, spec=spec, state=state, configured=configured)
+        # One that the settings have is told everywhere: where it is not to run, it must go.
+        message = Standing(
+            symbols=spec.symbols if configured is None else (EVERY,),
+            payload=wanted.model_dump_json(),
+            klines={} if state == "removed" else {spec.interval: self._klines(spec)},
+        )
+        return Tell(name, message, lasting=state != "removed" or configured is not None)
+
+    def _from_settings(self, name: str) -> Wanted | None:
+        spec = self._configured.get(name)
+        return None if spec is None else Wanted(spec=spec)
+
+    def _meant(
+        self, command: InstanceCommand, now: Wanted | None
+    ) -> tuple[InstanceSpec, Literal["running", "paused", "removed"]]:
+        gone = now is None or now.state == "removed"
+        if command.action == "add":
+            spec = self._spec(command.instance, command.spec)
+            if now is not None and not gone and now.spec != spec:
+                hint = "update it, or remove it first"
+                raise StrategyError(
+                    command.instance, "there is an instance of this name", hint=hint
+                )
+            return spec, "running"
+        if now is None or gone:
+            why = "there is no instance of this name"
+            raise StrategyError(command.instance, why, hint=self._names())
+        match command.action:
+            case "update":
+                body = now.spec.model_dump() | {"params": now.spec.params | command.params}
+                return self._spec(command.instance, body), now.state
+            case "pause":
+                return now.spec, "paused"
+            case "resume":
+                return now.spec, "running"
+        return now.spec, "removed"
+
+    def _spec(self, instance: str, body: Mapping[str, object]) -> InstanceSpec:
+        try:
+            spec = InstanceSpec.model_validate({**body, "instance": instance})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "spec"
+            raise ConfigError(where, f"`{first['input']}`: {first['msg']}") from None
+        if spec.interval not in self._intervals:
+            hint = f"add it to `klines.intervals`; there are {' '.join(self._intervals)}"
+            raise ConfigError("interval", f"klines of {spec.interval} are not built", hint=hint)
+        self._registry.check(spec)
+        return spec
+
+    def _klines(self, spec: InstanceSpec) -> int:
+        made = self._registry.make(spec)
+        return min(max(made.lookback, made.convergence), _MOST_KLINES)
+
+    def _names(self) -> str:
+        return f"the settings have {' '.join(self._configured)}" if self._configured else ""
+
+
+def planner_of(settings: Settings) -> InstancePlanner:
+    """Return the planner of a flow with these settings."""
+    return InstancePlanner(settings.strategies, settings.klines.intervals)
