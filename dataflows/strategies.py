@@ -1,6 +1,7 @@
 """Step: final klines → signals. One keyed operator hosts every instance of every strategy."""
 
 import logging
+import threading
 from functools import partial
 from typing import TypeAlias
 
@@ -19,12 +20,16 @@ from core.market.signal import Signal
 from dataflows.klines import Out as KlineOut
 from dataflows.pulse import PULSE
 from dataflows.resume import anew
+from strategies.guard import Guard
 from strategies.host import StrategyHost
 from strategies.spec import InstanceSpec, Wanted
 from telemetry import metrics
 
 Out: TypeAlias = Signal | StrategyErrored | InstanceChanged
 LOG = logging.getLogger("cryptotools.strategies")
+
+_SECONDS = 1.0
+"""Processor time that an instance may take for one kline."""
 
 State: TypeAlias = tuple[object, ...] | None
 
@@ -71,7 +76,7 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
 
     def _host_of(self, key: str) -> StrategyHost:
         if self._host is None:
-            self._host = StrategyHost(key, self._specs)
+            self._host = StrategyHost(key, self._specs, guard=_guard())
             if self._state is not None:
                 self._host = self._resumed(self._host, self._state)
             PULSE.hosts[key] = self._host
@@ -82,8 +87,19 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
             host.restore(state)
         except SnapshotError as error:
             anew("strategies", error)
-            return StrategyHost(host.key, self._specs)
+            return StrategyHost(host.key, self._specs, guard=_guard())
         return host
+
+
+_OWN = threading.local()
+
+
+def _guard() -> Guard:
+    # One for each worker's thread, which runs all hosts of its keys.
+    if not hasattr(_OWN, "guard"):
+        _OWN.guard = Guard(_SECONDS)
+    guard: Guard = _OWN.guard
+    return guard
 
 
 def run_strategies(

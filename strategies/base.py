@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
@@ -31,6 +32,11 @@ Source = Literal[
     "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trades"
 ]
 """What of a kline an indicator is fed with."""
+
+MOST_SIGNALS = 16
+"""Signals for one kline."""
+MOST_BYTES = 65_536
+"""Size of one kept value: state is bounded by parameters, not by uptime."""
 
 SOURCES: tuple[str, ...] = get_args(Source)
 
@@ -139,7 +145,10 @@ class Strategy(ABC):
         if self._cold and not self._is_warm():
             return []
         # One that returns nothing instead of an empty list meant the same.
-        signals = list(self.on_kline(kline) or ())
+        signals = list(islice(self.on_kline(kline) or (), MOST_SIGNALS + 1))
+        if len(signals) > MOST_SIGNALS:
+            why = f"on_kline gave more than {MOST_SIGNALS} signals for one kline"
+            raise StrategyError(self.name, why, hint="give one, for the position to be in")
         for signal in signals:
             if not isinstance(signal, Signal):
                 why = f"on_kline gave a `{type(signal).__name__}`"
@@ -197,6 +206,9 @@ class Strategy(ABC):
         object.__setattr__(self, name, value)
 
     def _check_plain(self, name: str, value: object) -> None:
+        if isinstance(value, str | int) and _size(value) > MOST_BYTES:
+            why = f"keeps more than {MOST_BYTES} bytes in `{name}`"
+            raise StrategyError(self.name, why, hint="keep numbers; windows belong in indicators")
         if value is not None and not isinstance(value, bool | int | float | str):
             why = f"keeps `{name}` as a `{type(value).__name__}`"
             raise StrategyError(self.name, why, hint="keep numbers, strings, booleans or None")
@@ -228,3 +240,7 @@ def _plain(value: Plain) -> Plain:
         if isinstance(value, kind):
             return kind(value)
     return None
+
+
+def _size(value: str | int) -> int:
+    return len(value) if isinstance(value, str) else value.bit_length() // 8

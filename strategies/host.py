@@ -26,6 +26,7 @@ from core.market.kline import Kline, Status
 from core.market.position import Positions
 from core.market.signal import Signal
 from strategies.base import Snapshot, Strategy
+from strategies.guard import Guard, StrategyTimeout
 from strategies.history import History
 from strategies.registry import REGISTRY, Registry
 from strategies.spec import InstanceSpec, Wanted, specs_for
@@ -75,6 +76,7 @@ class StrategyHost:
         key: The instrument's key.
         specs: All instances configured; those for other symbols are left out.
         registry: Where strategies are found by name.
+        guard: Stops an instance that computes without end; None: nobody does.
 
     Attributes:
         warmed: Instances that the last `restore` could not resume, because they are new or have
@@ -86,11 +88,16 @@ class StrategyHost:
     """
 
     def __init__(
-        self, key: str, specs: Iterable[InstanceSpec], registry: Registry = REGISTRY
+        self,
+        key: str,
+        specs: Iterable[InstanceSpec],
+        registry: Registry = REGISTRY,
+        guard: Guard | None = None,
     ) -> None:
         self.key = key
         self.warmed: tuple[str, ...] = ()
         self._registry = registry
+        self._guard = guard
         self._positions = Positions()
         own = specs_for(key, specs)
         registry.check(*own)
@@ -269,10 +276,8 @@ class StrategyHost:
 
     def _fed(self, slot: _Slot, kline: Kline) -> list[Signal]:
         began = perf_counter_ns()  # told to people, decides nothing
-        try:
-            signals = slot.strategy.feed(kline)
-        except Exception as error:  # whatever a strategy raises stops that strategy only
-            slot.error = _told(error)
+        signals = self._asked(slot, kline)
+        if slot.error:
             return []
         slot.spent_ns += perf_counter_ns() - began
         slot.timed += 1
@@ -282,6 +287,27 @@ class StrategyHost:
         slot.said += len(signals)
         slot.last = (kline.close_us, signals[-1].side.value)
         return [replace(s, seq=self._positions.at(kline.close_us)) for s in signals]
+
+    def _asked(self, slot: _Slot, kline: Kline) -> list[Signal]:
+        # Whatever a strategy raises stops that strategy only.
+        try:
+            if self._guard is None:
+                return slot.strategy.feed(kline)
+            self._guard.enter()
+            try:
+                return slot.strategy.feed(kline)
+            finally:
+                self._guard.leave()
+        except Exception as error:
+            slot.error = _told(error)
+        except StrategyTimeout as error:
+            if self._guard is not None:
+                self._guard.leave()
+            slot.error = f"{_told(error)}: one kline took more than {self._limit():g} s"
+        return []
+
+    def _limit(self) -> float:
+        return 0.0 if self._guard is None else self._guard.seconds
 
     def _errored(self, slot: _Slot, kline: Kline) -> StrategyErrored:
         slot.told = True
@@ -318,11 +344,10 @@ class StrategyHost:
 
     def _warm(self, slot: _Slot) -> None:
         slot.error, slot.told = "", False
-        try:
-            for kline in self._lanes[slot.spec.interval].history:
-                slot.strategy.feed(kline)
-        except Exception as error:  # as in `_fed`; the event comes with the next kline
-            slot.error = _told(error)
+        for kline in self._lanes[slot.spec.interval].history:
+            self._asked(slot, kline)
+            if slot.error:
+                return  # the event comes with the next kline
 
 
 def _row(slot: _Slot) -> Row:
@@ -342,7 +367,7 @@ def _row(slot: _Slot) -> Row:
     }
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     lines = traceback.format_exception(error, limit=-_FRAMES)
     # The end says what it was.
     return "".join(lines).strip()[-PAYLOAD_LIMIT:]
