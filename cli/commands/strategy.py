@@ -3,6 +3,7 @@
 import json as jsonlib
 import time
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,12 @@ from strategies.registry import REGISTRY
 from supervisor.status import read_instances, read_status
 
 _SECONDS = 30.0
+
+_STATES = {
+    "pause": "Let an instance watch and say nothing.",
+    "resume": "Let a paused instance speak again.",
+    "remove": "End an instance; what it said stays.",
+}
 
 Instance = Annotated[str, typer.Argument(help="Name of the instance.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcome.")]
@@ -121,32 +128,12 @@ def _register_changes(group: typer.Typer) -> None:
 
 
 def _register_states(group: typer.Typer) -> None:
-    @group.command()
-    def pause(
-        instance: Instance,
-        wait: Wait = _SECONDS,
-        config: ConfigFile = None,
-        set_: Set = None,
-        *,
-        json: Json = False,
-    ) -> None:
-        """Let an instance watch and say nothing."""
-        _command(_settings(config, set_), "pause", instance, wait, json=json)
+    for action, about in _STATES.items():
+        group.command(name=action, help=about)(_to_state(action))
 
-    @group.command()
-    def resume(
-        instance: Instance,
-        wait: Wait = _SECONDS,
-        config: ConfigFile = None,
-        set_: Set = None,
-        *,
-        json: Json = False,
-    ) -> None:
-        """Let a paused instance speak again."""
-        _command(_settings(config, set_), "resume", instance, wait, json=json)
 
-    @group.command()
-    def remove(
+def _to_state(action: str) -> Callable[..., None]:
+    def change(
         instance: Instance,
         wait: Wait = _SECONDS,
         config: ConfigFile = None,
@@ -154,8 +141,9 @@ def _register_states(group: typer.Typer) -> None:
         *,
         json: Json = False,
     ) -> None:
-        """End an instance; what it said stays."""
-        _command(_settings(config, set_), "remove", instance, wait, json=json)
+        _command(_settings(config, set_), action, instance, wait, json=json)
+
+    return change
 
 
 def _settings(config: Any, set_: list[str] | None) -> Settings:  # noqa: ANN401 - an option

@@ -1,6 +1,7 @@
 """``cryptotools symbols list|add|remove``: what a running flow follows."""
 
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import typer
@@ -17,6 +18,13 @@ from core.market.errors import ConfigError, ServiceError
 from supervisor.status import read_status
 
 _SECONDS = 20.0
+
+Action = Literal["subscribe", "unsubscribe"]
+
+_CHANGES: dict[str, tuple[Action, str]] = {
+    "add": ("subscribe", "Follow more symbols, from their newest trades on; kept over restarts."),
+    "remove": ("unsubscribe", "Follow symbols no more; what was stored of them stays."),
+}
 
 Symbols = Annotated[list[str], typer.Argument(help="Such as BTCUSDT, in any case.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcome.")]
@@ -43,20 +51,12 @@ def register(app: typer.Typer) -> None:
             rows.append((escape(symbol), "-" if last is None else last, (at or "-")[:23]))
         OUT.print(table("symbol", "last trade", "complete until", rows=rows, right=(1,)))
 
-    @group.command()
-    def add(
-        symbols: Symbols,
-        wait: Wait = _SECONDS,
-        config: ConfigFile = None,
-        set_: Set = None,
-        *,
-        json: Json = False,
-    ) -> None:
-        """Follow more symbols, from their newest trades on; it outlasts restarts."""
-        _command("subscribe", symbols, load(config, overrides=overrides(set_)), wait, json=json)
+    for name, (action, about) in _CHANGES.items():
+        group.command(name=name, help=about)(_changing(action))
 
-    @group.command()
-    def remove(
+
+def _changing(action: Action) -> Callable[..., None]:
+    def change(
         symbols: Symbols,
         wait: Wait = _SECONDS,
         config: ConfigFile = None,
@@ -64,12 +64,13 @@ def register(app: typer.Typer) -> None:
         *,
         json: Json = False,
     ) -> None:
-        """Follow symbols no more; what was stored of them stays."""
-        _command("unsubscribe", symbols, load(config, overrides=overrides(set_)), wait, json=json)
+        _command(action, symbols, load(config, overrides=overrides(set_)), wait, json=json)
+
+    return change
 
 
 def _command(
-    action: Literal["subscribe", "unsubscribe"],
+    action: Action,
     symbols: list[str],
     settings: Settings,
     wait: float,
