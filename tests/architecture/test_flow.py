@@ -40,7 +40,7 @@ def test_step_names_are_stable_because_snapshots_hang_on_them(tmp_path: Path) ->
     assert set(rendered(tmp_path)) == {
         f"cryptotools.{name}"
         for name in (
-            "exchange", "arrivals", "raw", "normalize", "klines", "strategies", "stored",
+            "exchange", "arrivals", "built", "raw", "normalize", "klines", "strategies", "stored",
             "records", "lake", "recording",
         )
     }  # fmt: skip
