@@ -1,22 +1,16 @@
-"""Small loops in one process: wire parsing, the session, indicators."""
+"""Small loops in one process: wire parsing, the session."""
 
 import json
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from bench.rows import Row
 from core.exchange.plan import Plan
 from core.exchange.session import Session
 from core.exchange.wire import parse
-from core.indicators.bollinger import Bollinger
-from core.indicators.macd import Macd
-from core.indicators.rsi import Rsi
 from core.market.events import Frame
 
 _FRAMES = 20_000
-_UPDATES = 20_000
 _REPEATS = 5
 
 
@@ -60,36 +54,3 @@ def wire() -> list[Row]:
         Row("wire parse, trade frame, validated", parsing * 1e6, "us"),
         Row("session, trade frame to column", whole * 1e6, "us"),
     ]
-
-
-def indicators() -> list[Row]:
-    """Measure one update of each indicator, and talipp's in the same run."""
-    import talipp.indicators as peer
-
-    dice = np.random.default_rng(1)
-    closes = (60_000 + np.cumsum(dice.normal(0, 5, _UPDATES))).tolist()
-    pairs: list[tuple[str, Callable[[], object], Callable[[], object], float]] = [
-        ("RSI(14)", lambda: Rsi(14), lambda: peer.RSI(14), 1.0),
-        ("MACD(12, 26, 9)", lambda: Macd(12, 26, 9), lambda: peer.MACD(12, 26, 9), 1.0),
-        ("Bollinger(20)", lambda: Bollinger(20), lambda: peer.BB(20, 2.0), 1.5),
-    ]
-    return [_against(name, ours, theirs, closes, budget) for name, ours, theirs, budget in pairs]
-
-
-def _against(
-    name: str,
-    ours: Callable[[], object],
-    theirs: Callable[[], object],
-    closes: list[float],
-    budget: float,
-) -> Row:
-    own = cpu(lambda: _drive(ours(), "update", closes)) / len(closes)
-    other = cpu(lambda: _drive(theirs(), "add", closes), repeats=2) / len(closes)
-    against = f"talipp {other * 1e6:.2f} us: {other / own:.1f} times faster"
-    return Row(f"{name} update", own * 1e6, "us", budget, at_most=True, against=against)
-
-
-def _drive(indicator: object, method: str, values: list[float]) -> None:
-    update = getattr(indicator, method)
-    for value in values:
-        update(value)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from core.indicators.base import Indicator
@@ -28,6 +28,9 @@ Plain: TypeAlias = bool | int | float | str | None
 
 Snapshot: TypeAlias = tuple[object, ...]
 
+Row: TypeAlias = tuple[float, ...]
+"""The numbers of a kline that a strategy's indicators take."""
+
 Source = Literal[
     "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trades"
 ]
@@ -39,6 +42,9 @@ MOST_BYTES = 65_536
 """Size of one kept value: state is bounded by parameters, not by uptime."""
 
 SOURCES: tuple[str, ...] = get_args(Source)
+
+INPUTS: tuple[str, ...] = (*SOURCES, "open_us", "close_us")
+"""What of a kline an indicator may name in its `inputs`."""
 
 AnyIndicator = TypeVar("AnyIndicator", bound=Indicator[Any])
 
@@ -83,9 +89,13 @@ class Strategy(ABC):
         self.instance = instance or self.name
         self.identity = (self.name, self.version, self.params.model_dump_json())
         self._indicators: list[Indicator[Any]] = []
-        self._inputs: dict[str, tuple[Callable[[Kline], float], list[Callable[[float], Any]]]] = {}
+        # What is read of each kline, once; and who takes one number of it, or several.
+        self._fields: list[str] = []
+        self._takers: list[tuple[Callable[[float], object], int]] = []
+        self._several: list[tuple[Callable[..., object], Callable[[Row], Row]]] = []
         self._cold: list[Indicator[Any]] = []
         self.setup(self.params)
+        self._read = _reader(self._fields)
         for name in self.state:
             if name not in self.__dict__:
                 raise StrategyError(self.name, f"keeps `{name}`, which setup does not set")
@@ -103,16 +113,25 @@ class Strategy(ABC):
         It is called only when every used indicator has a value, with that kline already in them.
         """
 
-    def use(self, indicator: AnyIndicator, source: Source = "close") -> AnyIndicator:
-        """Have `indicator` updated with each kline's `source` before `on_kline`; return it."""
-        if source not in SOURCES:
-            near = get_close_matches(str(source), SOURCES, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {' '.join(SOURCES)}"
-            raise StrategyError(self.name, f"klines have no `{source}`", hint=hint)
+    def use(self, indicator: AnyIndicator, source: Source | None = None) -> AnyIndicator:
+        """Have `indicator` updated with each kline before `on_kline`; return it.
+
+        Args:
+            indicator: Of its own; each may be used once.
+            source: What of a kline it takes, the close unless given. One that names its `inputs`
+                takes those and has no source.
+
+        Raises:
+            StrategyError: The indicator is used already, or klines do not have what it takes.
+
+        """
         if any(indicator is known for known in self._indicators):
             raise StrategyError(self.name, f"uses the same {indicator!r} twice")
-        _, updates = self._inputs.setdefault(source, (attrgetter(source), []))
-        updates.append(indicator.update)
+        at = [self._place(name) for name in self._taken_by(indicator, source)]
+        if len(at) > 1:
+            self._several.append((indicator.update, itemgetter(*at)))
+        else:
+            self._takers.append((indicator.update, at[0]))
         self._indicators.append(indicator)
         self._cold.append(indicator)
         return indicator
@@ -138,10 +157,11 @@ class Strategy(ABC):
 
     def feed(self, kline: Kline) -> list[Signal]:
         """Take the next final kline: update the indicators, then ask `on_kline`."""
-        for read, updates in self._inputs.values():
-            x = read(kline)
-            for update in updates:
-                update(x)
+        row = self._read(kline)
+        for take, at in self._takers:
+            take(row[at])
+        for update, several in self._several:
+            update(*several(row))
         if self._cold and not self._is_warm():
             return []
         # One that returns nothing instead of an empty list meant the same.
@@ -205,6 +225,29 @@ class Strategy(ABC):
             self._check_plain(name, value)
         object.__setattr__(self, name, value)
 
+    def _taken_by(self, indicator: Indicator[Any], source: str | None) -> tuple[str, ...]:
+        if source is not None and indicator.inputs:
+            why = f"{indicator!r} takes {', '.join(indicator.inputs)}, not a source `{source}`"
+            raise StrategyError(self.name, why, hint="leave the source out")
+        if not indicator.inputs:
+            chosen = "close" if source is None else source
+            self._check_field(chosen, SOURCES)
+            return (chosen,)
+        for name in indicator.inputs:
+            self._check_field(name, INPUTS)
+        return indicator.inputs
+
+    def _check_field(self, name: str, known: tuple[str, ...]) -> None:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are {' '.join(known)}"
+            raise StrategyError(self.name, f"klines have no `{name}`", hint=hint)
+
+    def _place(self, field: str) -> int:
+        if field not in self._fields:
+            self._fields.append(field)
+        return self._fields.index(field)
+
     def _check_plain(self, name: str, value: object) -> None:
         if isinstance(value, str | int) and _size(value) > MOST_BYTES:
             why = f"keeps more than {MOST_BYTES} bytes in `{name}`"
@@ -232,6 +275,15 @@ class Strategy(ABC):
             reason=reason,
             values=tuple((name, float(x)) for name, x in values.items() if x is not None),
         )
+
+
+def _reader(fields: list[str]) -> Callable[[Kline], Row]:
+    if len(fields) > 1:
+        return attrgetter(*fields)
+    if not fields:
+        return lambda _: ()
+    read = attrgetter(fields[0])
+    return lambda kline: (read(kline),)
 
 
 def _plain(value: Plain) -> Plain:

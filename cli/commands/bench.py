@@ -18,7 +18,7 @@ from telemetry import log
 
 _SUITES = {
     "wire": ("bench.micro", "wire"),
-    "indicators": ("bench.micro", "indicators"),
+    "indicators": ("bench.indicators", "indicators"),
     "replay": ("bench.replay", "replay"),
     "live": ("bench.live", "live"),
     "repair": ("bench.repair", "repair"),

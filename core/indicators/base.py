@@ -1,10 +1,14 @@
-"""The contract of indicators, and what they share. Numbers go in one at a time, float64.
+"""The contract of indicators, and what they share. Numbers are float64.
 
     update(x)   a final number     → the new value, or None until it is known
     peek(x)     a forming number   → the value it would give; nothing changes
 
-An update takes constant time (a growing precision apart, see `core.indicators.window`) and memory
-bounded by the parameters. Once there is a value there always is one.
+Some take one number a time, of whatever series. Those that need several of a kline name them in
+`inputs` and take them in that order: ``update(high, low, close)``.
+
+An update takes constant time, at worst on average or times log n (a growing precision apart, see
+`core.indicators.window`), and memory bounded by the parameters. Once there is a value there always
+is one.
 """
 
 from abc import ABC, abstractmethod
@@ -20,6 +24,9 @@ from core.market.errors import MarketError, SnapshotError
 Value = TypeVar("Value")
 """What an indicator says: a float, or a named tuple of floats."""
 
+Parts = TypeVar("Parts", bound=tuple[float, ...])
+"""A named tuple of floats."""
+
 Snapshot: TypeAlias = tuple[float | str, ...]
 """Name, version, parameters, state: plain numbers and strings, so no rename can break it."""
 
@@ -27,6 +34,9 @@ HIGH = 1e100
 """Numbers are refused from here on (and with them NaN and infinity): sums cannot overflow."""
 
 LOW = -HIGH
+
+KLINE = f"low <= close <= high, bought <= volume, all from 0 to below {HIGH:g}"
+"""What the numbers of a kline fulfil; in a flat one without volume they are equal, and 0."""
 
 CONVERGED = 1e-12
 """What is left of the past after `convergence` numbers, relative to the range of that past."""
@@ -60,6 +70,12 @@ class Indicator(ABC, Generic[Value]):
     parts: ClassVar[tuple[str, ...]] = ()
     """Names of the floats in a value; empty when the value is itself a float."""
 
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """Names of the kline's numbers it takes, in order; empty when it takes one of any series."""
+
+    settles: ClassVar[bool] = True
+    """Whether the start surely stops to matter; if not, the class says what `convergence` is."""
+
     value: Value | None
     previous: Value | None
 
@@ -83,17 +99,19 @@ class Indicator(ABC, Generic[Value]):
         (each class says what that means for its value), and to rounding.
         """
 
+    # Of any arguments here, so that each class can name its own.
     @abstractmethod
-    def update(self, x: float) -> Value | None:
-        """Take the next final number; return the value, or None until it is known.
+    def update(self, *args: Any, **kwargs: Any) -> Value | None:  # noqa: ANN401 - see above
+        """Take the next final number, or those of a kline; return the value, or None.
 
         Raises:
-            IndicatorError: The number is NaN, infinite or beyond `HIGH`; nothing has changed.
+            IndicatorError: A number is NaN, infinite or beyond `HIGH`, or those of a kline
+                contradict each other (`KLINE`); nothing has changed.
 
         """
 
     @abstractmethod
-    def peek(self, x: float) -> Value | None:
+    def peek(self, *args: Any, **kwargs: Any) -> Value | None:  # noqa: ANN401 - see above
         """Return what `update` would return, and change nothing. Raises as `update`."""
 
     @abstractmethod
@@ -114,10 +132,13 @@ class Indicator(ABC, Generic[Value]):
 
     def snapshot(self) -> Snapshot:
         """Return everything needed to go on, as a flat tuple of numbers and strings."""
+        return (*self._head(), *self.dump())
+
+    def dump(self) -> tuple[float, ...]:
+        """Return the numbers of the snapshot: what an indicator keeps of those it is made of."""
         outputs = [v for v in (self.value, self.previous) if v is not None]
         numbers = [float(x) for v in outputs for x in self._flat(v)]
-        state = (float(x) for x in self._state())
-        return (*self._head(), len(outputs), *numbers, *state)
+        return (len(outputs), *numbers, *(float(x) for x in self._state()))
 
     def restore(self, snapshot: Sequence[float | str]) -> None:
         """Go on from a snapshot.
@@ -131,16 +152,35 @@ class Indicator(ABC, Generic[Value]):
             raise SnapshotError(repr(self), rest[: len(head)], head)
         self.reset()
         try:
-            self._resume(rest[len(head) :])
-        except (TypeError, ValueError, IndexError):
+            self.load(rest[len(head) :])
+        except (TypeError, ValueError, IndexError, OverflowError):
             self.reset()
             raise SnapshotError(repr(self), rest, "as many numbers as it takes") from None
+
+    def load(self, dumped: tuple[Any, ...]) -> None:
+        """Go on from what `dump` returned, after a `reset`; damage raises one of three errors.
+
+        Raises:
+            ValueError: There are more or less numbers than it takes; so do the next two.
+            TypeError: One is no number.
+            IndexError: There are none.
+
+        """
+        outputs, width = dumped[0], max(1, len(self.parts))
+        numbers = tuple(map(float, dumped[1:]))
+        if outputs not in (0, 1, 2) or len(numbers) < outputs * width:
+            raise ValueError(outputs)
+        if outputs:
+            self.value = self._made(numbers[:width])
+        if outputs == 2:
+            self.previous = self._made(numbers[width : 2 * width])
+        self._load(numbers[int(outputs) * width :])
 
     def update_many(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take many numbers; return the value after each, the same bits as single updates.
 
         Args:
-            values: Final numbers, shape (n,).
+            values: Final numbers, shape (n,), or (n, len(inputs)) where it has inputs.
 
         Returns:
             Shape (n,), or (n, len(parts)) where a value has parts; NaN where there is none yet.
@@ -149,8 +189,10 @@ class Indicator(ABC, Generic[Value]):
             IndicatorError: One of them is unusable; then none has been taken.
 
         """
-        column = self._usable(values)
-        rows = [self.update(x) for x in column.tolist()]
+        if self.inputs:
+            rows = self._klines(values)
+        else:
+            rows = [self.update(x) for x in self._usable(values).tolist()]
         shape = (len(rows), len(self.parts)) if self.parts else (len(rows),)
         out = np.full(shape, np.nan)
         known = [row for row in rows if row is not None]
@@ -164,16 +206,25 @@ class Indicator(ABC, Generic[Value]):
     def _head(self) -> Snapshot:
         return (self.name, self.version, *self.parameters)
 
-    def _resume(self, rest: tuple[Any, ...]) -> None:
-        outputs, width = rest[0], max(1, len(self.parts))
-        numbers = tuple(map(float, rest[1:]))
-        if outputs not in (0, 1, 2) or len(numbers) < outputs * width:
-            raise ValueError(outputs)
-        if outputs:
-            self.value = self._made(numbers[:width])
-        if outputs == 2:
-            self.previous = self._made(numbers[width : 2 * width])
-        self._load(numbers[outputs * width :])
+    def _say(self, value: Value) -> Value:
+        self.previous = self.value
+        self.value = value
+        return value
+
+    def _klines(self, values: NDArray[np.float64]) -> list[Value | None]:
+        table = np.asarray(values, dtype=np.float64)
+        if table.ndim != 2 or table.shape[1] != len(self.inputs):
+            why = f"expected columns {', '.join(self.inputs)}, not shape {table.shape}"
+            raise IndicatorError(repr(self), why)
+        before, said = self.dump(), []
+        for n, row in enumerate(table.tolist()):
+            try:
+                said.append(self.update(*row))
+            except IndicatorError as bad:
+                self.reset()
+                self.load(before)
+                raise IndicatorError(repr(self), f"{bad.why} (row {n})") from None
+        return said
 
     def _usable(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         column = np.asarray(values, dtype=np.float64)
@@ -187,6 +238,10 @@ class Indicator(ABC, Generic[Value]):
 
     def _refusal(self, x: float, where: str = "") -> IndicatorError:
         return IndicatorError(repr(self), f"`{x}` is not a finite number below {HIGH:g}{where}")
+
+    def _contradiction(self, *numbers: float) -> IndicatorError:
+        given = ", ".join(f"{name} `{x}`" for name, x in zip(self.inputs, numbers, strict=True))
+        return IndicatorError(repr(self), f"{given}: not of one kline, where {KLINE}")
 
 
 class Scalar(Indicator[float]):
@@ -211,75 +266,13 @@ class Scalar(Indicator[float]):
         return numbers[0]
 
 
-class Decaying(Scalar):
-    """A mean in which the past fades by a constant factor; seeded with the mean of `period`.
+class Several(Indicator[Parts]):
+    """An indicator whose value is a named tuple of floats."""
 
-    Both seeds lie within the range of the numbers before them, so `convergence` is the number
-    of updates after which that range weighs `CONVERGED`.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_seen", "_sum", "_weight", "period")
-
-    def __init__(self, period: int, weight: float) -> None:
-        self.period = whole(self.name, "period", period)
-        self._weight = weight
-        self.reset()
-
-    @property
-    def parameters(self) -> tuple[float | str, ...]:
-        """The period."""
-        return (self.period,)
-
-    @property
-    def lookback(self) -> int:
-        """The period: its mean is the first value."""
-        return self.period
-
-    @property
-    def convergence(self) -> int:
-        """Lookback, and as long as it takes for the seed to weigh `CONVERGED`."""
-        return self.period + fading(1.0 - self._weight)
-
-    def update(self, x: float) -> float | None:
-        """Take the next final number; return the mean, or None until there are `period`."""
-        if not LOW < x < HIGH:
-            raise self._refusal(x)
-        before = self.value
-        if before is None:
-            return self._seed(x)
-        self.previous = before
-        self.value = value = before + (x - before) * self._weight
+    def _flat(self, value: Parts) -> tuple[float, ...]:
         return value
-
-    def peek(self, x: float) -> float | None:
-        """Return what `update` would return, and change nothing."""
-        if not LOW < x < HIGH:
-            raise self._refusal(x)
-        if self.value is not None:
-            return self.value + (x - self.value) * self._weight
-        return (self._sum + x) / self.period if self._seen + 1 == self.period else None
-
-    def reset(self) -> None:
-        """Forget everything but the parameters."""
-        self.value = self.previous = None
-        self._seen, self._sum = 0, 0.0
-
-    def _seed(self, x: float) -> float | None:
-        self._seen += 1
-        self._sum += x
-        if self._seen == self.period:
-            self.value = self._sum / self.period
-        return self.value
-
-    def _state(self) -> tuple[float, ...]:
-        return () if self.value is not None else (self._seen, self._sum)
-
-    def _load(self, state: tuple[float, ...]) -> None:
-        if self.value is None:
-            seen, self._sum = state
-            self._seen = int(seen)
-        elif state:
-            raise ValueError(state)
 
 
 def whole(indicator: str, parameter: str, value: int, *, least: int = 1) -> int:
@@ -297,3 +290,10 @@ def fading(factor: float) -> int:
     (1, 40)
     """
     return 1 if factor <= 0 else ceil(log(CONVERGED) / log(factor))
+
+
+def positive(indicator: str, parameter: str, value: float) -> float:
+    """Return a number above 0 and below `HIGH`, or raise `IndicatorError`."""
+    if not 0 < value < HIGH:
+        raise IndicatorError(indicator, f"{parameter} must be more than 0, not `{value}`")
+    return float(value)

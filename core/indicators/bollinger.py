@@ -3,7 +3,7 @@
 from math import sqrt
 from typing import NamedTuple
 
-from core.indicators.base import HIGH, LOW, Indicator, IndicatorError, whole
+from core.indicators.base import HIGH, LOW, Several, positive, whole
 from core.indicators.window import SquareWindow
 
 
@@ -15,12 +15,15 @@ class BollingerValue(NamedTuple):
     lower: float
 
 
-class Bollinger(Indicator[BollingerValue]):
+class Bollinger(Several[BollingerValue]):
     """Simple mean of the last `period` numbers, plus and minus `width` standard deviations.
 
-    The deviation is the population's (divided by n), as in Bollinger's book and TA-Lib. It comes
-    from exact sums (`core.indicators.window`), so a noise of 1e-4 on a price of 60,000 is measured
-    as well as any other, and the value depends on the last `period` numbers alone, to the bit.
+    Variant: the deviation is the population's (divided by n), as in Bollinger's book and TA-Lib;
+    both bands lie on the mean while nothing moves. `PercentB` and `Bandwidth` go with it.
+
+    The deviation comes from exact sums (`core.indicators.window`), so a noise of 1e-4 on a price of
+    60,000 is measured as well as any other, and the value depends on the last `period` numbers
+    alone, to the bit.
 
     Args:
         period: At least 2.
@@ -47,9 +50,7 @@ class Bollinger(Indicator[BollingerValue]):
 
     def __init__(self, period: int = 20, width: float = 2.0) -> None:
         self.period = whole(self.name, "period", period, least=2)
-        if not 0 < width < HIGH:
-            raise IndicatorError(self.name, f"width must be more than 0, not `{width}`")
-        self.width = float(width)
+        self.width = positive(self.name, "width", width)
         self.reset()
 
     @property
@@ -110,9 +111,6 @@ class Bollinger(Indicator[BollingerValue]):
         for x in numbers:
             self._window.push_both(x)
         self._seen = len(numbers)
-
-    def _flat(self, value: BollingerValue) -> tuple[float, ...]:
-        return value
 
     def _made(self, numbers: tuple[float, ...]) -> BollingerValue:
         return BollingerValue(*numbers)

@@ -1,13 +1,15 @@
 """Exponential moving average."""
 
-from core.indicators.base import Decaying
+from core.indicators.decaying import Decaying
 
 
 class Ema(Decaying):
     """Mean in which each number weighs ``2 / (period + 1)``; seeded with the first `period`.
 
-    The seed is their simple mean, as in TA-Lib. After `convergence` numbers two instances differ
-    by at most `CONVERGED` times the range of what came before.
+    Variant: seeded with the simple mean of the first `period` numbers, as in TA-Lib.
+
+    After `convergence` numbers two instances differ by at most `CONVERGED` times the range of what
+    came before.
 
     Args:
         period: At least 1.

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from core.indicators.base import HIGH, LOW, Indicator, IndicatorError, fading, whole
+from core.indicators.base import HIGH, LOW, IndicatorError, Several, fading, whole
 
 
 class MacdValue(NamedTuple):
@@ -13,14 +13,16 @@ class MacdValue(NamedTuple):
     histogram: float
 
 
-class Macd(Indicator[MacdValue]):
+class Macd(Several[MacdValue]):
     """Difference of a fast and a slow exponential mean, and the exponential mean of it.
 
-    The variant is TA-Lib's: the slow mean is seeded with the first `slow` numbers, the fast one
-    with the *last* `fast` of these, so that both start at the same number; the signal is seeded
-    with the first `signal` differences. (Others seed the fast mean with the first `fast` numbers
-    and let it run; the two agree after `convergence` numbers.) It was chosen because then every
-    value, from the first on, can be checked against TA-Lib.
+    Variant: TA-Lib's: the slow mean is seeded with the first `slow` numbers, the fast one with the
+    last `fast` of these, so that both start at the same number; the signal is seeded with the first
+    `signal` differences.
+
+    Others seed the fast mean with the first `fast` numbers and let it run; the two agree after
+    `convergence` numbers. TA-Lib's was chosen because then every value, from the first on, can be
+    checked. All three are 0 while nothing moves.
 
     After `convergence` numbers two instances differ by at most 3 times `CONVERGED` times the
     range of what came before.
@@ -148,9 +150,6 @@ class Macd(Indicator[MacdValue]):
     def _load(self, state: tuple[float, ...]) -> None:
         seen, self._fast, self._slow, self._signal = state
         self._seen = int(seen)
-
-    def _flat(self, value: MacdValue) -> tuple[float, ...]:
-        return value
 
     def _made(self, numbers: tuple[float, ...]) -> MacdValue:
         return MacdValue(*numbers)

@@ -1,10 +1,12 @@
 """Wilder's moving average."""
 
-from core.indicators.base import Decaying
+from core.indicators.decaying import Decaying
 
 
 class Rma(Decaying):
     """Mean in which each number weighs ``1 / period``; seeded with the mean of the first `period`.
+
+    Variant: Wilder's, which others call SMMA: seeded with the simple mean, as in TA-Lib.
 
     After `convergence` numbers two instances differ by at most `CONVERGED` times the range of
     what came before.

@@ -6,8 +6,10 @@ from core.indicators.base import HIGH, LOW, IndicatorError, Scalar, fading, whol
 class Rsi(Scalar):
     """Share of the rises in all moves, from 0 to 100, each averaged by Wilder's method.
 
-    The averages are seeded with the mean of the first `period` moves and then fade by
-    ``1 - 1 / period``, as in TA-Lib. While nothing moves both fade alike and the index stays.
+    Variant: the averages are seeded with the mean of the first `period` moves and then fade by
+    1 - 1 / period, as in TA-Lib; `unmoved` before anything has moved.
+
+    While nothing moves both fade alike and the index stays.
     Before anything has moved it has no meaning: TA-Lib says 0, which a strategy would read as
     oversold; `unmoved` chooses another value.
 

@@ -5,7 +5,9 @@ from core.indicators.window import Window
 
 
 class Sma(Scalar):
-    """Mean of the last `period` numbers, correctly rounded.
+    """Mean of the last `period` numbers.
+
+    Variant: all weigh the same; correctly rounded, from exact sums (`core.indicators.window`).
 
     Args:
         period: At least 1.

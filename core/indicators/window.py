@@ -117,3 +117,39 @@ class SquareWindow(Window):
     def _set_shift(self, shift: int) -> None:
         super()._set_shift(shift)
         self._square_unit = self.size**2 << 2 * shift
+
+
+class WeightedWindow(Window):
+    """The last `size` numbers, and their mean in which the newest weighs `size`, the oldest 1.
+
+    >>> window = WeightedWindow(2)
+    >>> [window.push(x) for x in (1.0, 4.0, 7.0)][1:]
+    [3.0, 6.0]
+
+    """
+
+    __slots__ = ("_weighted",)
+
+    def __init__(self, size: int) -> None:
+        self._weighted = 0
+        super().__init__(size)
+
+    def push(self, x: float) -> float:
+        """Take the next number; return the weighted mean, correctly rounded."""
+        scaled = x * self._scale
+        new = int(scaled) if scaled.is_integer() else self._exact(x)
+        # Each number's weight falls by one, so all of them are taken off once.
+        self._weighted = weighted = self._weighted - self._total + self.size * new
+        self._total += new - self._units[0]
+        self._units.append(new)
+        return 2 * weighted / ((self.size + 1) * self._unit)
+
+    def peek(self, x: float) -> float:
+        """Return what `push` would return, and take nothing."""
+        new = self._exact(x)
+        weighted = self._weighted - self._total + self.size * new
+        return 2 * weighted / ((self.size + 1) * self._unit)
+
+    def _refine(self, bits: int) -> None:
+        self._weighted <<= bits
+        super()._refine(bits)

@@ -127,7 +127,8 @@ def main() -> int:
         "minutes": options.minutes, "exchange_minutes": options.minutes * SPEED,
         "trades": verdict.trades, "klines": verdict.klines, "lost": verdict.lost,
         "doubled": verdict.doubled, "different": verdict.different, "notes": verdict.notes,
-        "mib_first": round(next(mib for mib in samples.mib if mib)), "mib_peak": round(max(samples.mib)),
+        "mib_first": round(next(mib for mib in samples.mib if mib)),
+        "mib_peak": round(max(samples.mib)),
         "mib_last": round(samples.mib[-1]), "growth": round(samples.growth(), 3),
         "files_peak": int(max(samples.files)), "picture": str(options.out),
     }  # fmt: skip

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.indicators.atr import Atr
+from core.indicators.base import Scalar
+from core.indicators.session_vwap import SessionVwap
 from core.indicators.sma import Sma
 from core.market.errors import StrategyError
 from core.market.kline import Kline
@@ -69,6 +72,109 @@ def test_each_indicator_is_fed_with_its_source_and_all_must_know(klines: MakeKli
     assert (strategy.lookback, strategy.convergence) == (3, 4)
 
 
+class Several(Strategy):
+    """Uses indicators of one number and of several."""
+
+    def setup(self, params: StrategyParams) -> None:
+        self.mean = self.use(Sma(1))
+        self.atr = self.use(Atr(1))
+        self.high = self.use(Sma(1), source="high")
+        self.vwap = self.use(SessionVwap())
+
+    def on_kline(self, kline: Kline) -> Iterable[Signal]:
+        values = (self.mean.value, self.atr.value, self.high.value, self.vwap.value)
+        return [self.flat(kline, " ".join(map(str, values)))]
+
+
+def test_an_indicator_with_inputs_takes_them_from_the_kline(klines: MakeKlines) -> None:
+    strategy = Several()
+    fed = klines([1.0, 2.0, 4.0])
+    said = [s.reason for k in fed for s in strategy.feed(k)]
+    last = fed[-1]
+    atr = max(last.high, 2.0) - min(last.low, 2.0)
+    vwap = sum(k.quote_volume for k in fed) / sum(k.volume for k in fed)
+    assert said[-1] == f"4.0 {atr} {last.high} {vwap}"
+    assert (len(said), strategy.lookback) == (2, 2)
+
+
+class _Read:
+    """A kline that notes what is read of it."""
+
+    def __init__(self, kline: Kline) -> None:
+        self.kline = kline
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        self.names.append(name)
+        return getattr(self.kline, name)
+
+
+def test_what_several_indicators_take_is_read_once(klines: MakeKlines) -> None:
+    kline: Any = _Read(klines([1.0])[0])
+    strategy = Several()
+    strategy.feed(kline)
+    wanted = {*Atr.inputs, *SessionVwap.inputs}
+    assert sorted(kline.names) == sorted(wanted)
+
+
+class Sourced(Sources):
+    def setup(self, params: StrategyParams) -> None:
+        self.use(Atr(2), source="close")
+
+
+class _Strange(Sma):
+    __slots__ = ()
+
+    inputs = ("hihg",)
+
+
+class Strange(Sources):
+    def setup(self, params: StrategyParams) -> None:
+        self.use(_Strange(2))
+
+
+class _Open(Scalar):
+    """One number, but of its own choice."""
+
+    __slots__ = ("last",)
+
+    name = "open"
+    inputs = ("open",)
+    parameters = ()
+    lookback = convergence = 1
+
+    def update(self, open: float) -> float:  # noqa: A002 - the kline's name for it
+        return self._say(open)
+
+    def peek(self, open: float) -> float:  # noqa: A002 - the kline's name for it
+        return open
+
+    def reset(self) -> None:
+        self.value = self.previous = None
+
+    def _state(self) -> tuple[float, ...]:
+        return ()
+
+    def _load(self, state: tuple[float, ...]) -> None:
+        assert not state
+
+
+class OnOpen(Strategy):
+    """Uses it."""
+
+    def setup(self, params: StrategyParams) -> None:
+        self.open = self.use(_Open())
+        self.open.reset()
+
+    def on_kline(self, kline: Kline) -> Iterable[Signal]:
+        return [self.flat(kline, f"{self.open.value}")]
+
+
+def test_an_indicator_may_take_one_number_of_its_own_choice(klines: MakeKlines) -> None:
+    (said,) = OnOpen().feed(klines([3.0])[0])
+    assert said.reason == f"{klines([3.0])[0].open}"
+
+
 class Misspelt(Sources):
     def setup(self, params: StrategyParams) -> None:
         self.use(Sma(2), source="closs")  # type: ignore[arg-type]  # the point of the test
@@ -94,6 +200,12 @@ class Lists(Counts):
     [
         (Misspelt, "strategy `misspelt`: klines have no `closs`\nhint: did you mean `close`?"),
         (Twice, "strategy `twice`: uses the same sma(2) twice"),
+        (
+            Sourced,
+            "strategy `sourced`: atr(2) takes high, low, close, not a source `close`\n"
+            "hint: leave the source out",
+        ),
+        (Strange, "strategy `strange`: klines have no `hihg`\nhint: did you mean `high`?"),
         (Unset, "strategy `unset`: keeps `armed`, which setup does not set"),
         (Lists, "strategy `lists`: keeps `seen` as a `list`\nhint: keep numbers, strings"),
     ],

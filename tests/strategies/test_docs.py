@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from config.settings import load
-from core.indicators.registry import INDICATORS
 from core.market.errors import StrategyError
 from strategies.loading import GROUP
 from strategies.registry import Registry
@@ -110,14 +109,3 @@ def test_the_reference_lists_each_strategy_and_its_parameters() -> None:
         first, matters = strategy.lookback + 1, strategy.convergence
         text = f"First signal after {first} klines; the start no longer matters after {matters}."
         assert text in section
-
-
-def test_the_reference_lists_each_indicator() -> None:
-    section = REFERENCE.partition("## Indicators\n")[2]
-    rows = re.findall(r"^\| `(\w+)\((.*)\)` \| (.*) \| (\d+) \| (\d+) \|$", section, re.MULTILINE)
-    assert [name.lower() for name, *_ in rows] == sorted(INDICATORS)
-    for name, given, value, lookback, convergence in rows:
-        numbers = [float(x) if "." in x else int(x) for x in given.split(", ")]
-        made = INDICATORS[name.lower()](*numbers)
-        assert (made.lookback, made.convergence) == (int(lookback), int(convergence))
-        assert value == (", ".join(f"`{part}`" for part in made.parts) or "a float")
