@@ -40,7 +40,7 @@ TICK_US = SECOND_US
 LEAP_US = 60 * SECOND_US
 """The exchange's clock may run ahead by so much between two frames without a question."""
 LEAP_ASKED_US = SECOND_US
-"""Between two such questions, on our clock."""
+"""Between two such questions, and between two answers that agree, on our clock."""
 
 
 class Session:
@@ -53,7 +53,7 @@ class Session:
         self._links = Links(self._desk, self.tapes)
         self._inquiries = Inquiries(self._desk, self.tapes, self._links, pages)
         self.received_frames = 0
-        self._ticked = self._asked_time_us = 0
+        self._ticked = self._asked_time_us = self._leapt_us = 0
         self._left: set[str] = set()  # symbols given up: their last frames may still come
         self._readers: dict[str, Callable[[Frame], None]] = {
             "frame": self._on_frame,
@@ -77,6 +77,7 @@ class Session:
             "watch": self._inquiries.look,
             "confirm": self._inquiries.confirm,
             "status": self._inquiries.ask_status,
+            "clock": lambda _of: self._desk.requests.append(FetchTime()),
         }
 
     @property
@@ -215,21 +216,31 @@ class Session:
     # ---- time ----
 
     def _passed(self, clock_us: int) -> None:
-        # A stamp far ahead closes windows that are still open, so REST is asked first. Who has
+        if not self._leaps(clock_us):
+            self._tick(clock_us)
+        elif self._asked_time_us + LEAP_ASKED_US <= self._desk.now_us:
+            self._asked_time_us = self._desk.now_us
+            self._desk.requests.append(FetchTime())
+
+    def _leaps(self, clock_us: int) -> bool:
+        # A time far ahead closes windows that are still open, so REST has to say so twice. Who has
         # nobody to ask (a capture) takes it: there it is a pause.
-        desk = self._desk
-        if desk.clock_us and clock_us - desk.clock_us > LEAP_US and self.plan.repairs:
-            if self._asked_time_us + LEAP_ASKED_US <= desk.now_us:
-                self._asked_time_us = desk.now_us
-                desk.requests.append(FetchTime())
-            return
-        self._tick(clock_us)
+        known = self._desk.clock_us
+        return bool(known) and clock_us - known > LEAP_US and self.plan.repairs
 
     def _on_time(self, frame: Frame) -> None:
         # REST may overtake frames that are still on their way: a second is taken off.
         server = json_object(frame.payload).get("serverTime")
-        if isinstance(server, int) and to_us(server) - SECOND_US - self._ticked >= TICK_US:
-            self._tick(to_us(server) - SECOND_US)
+        if not isinstance(server, int):
+            return
+        clock_us, now_us = to_us(server) - SECOND_US, frame.received_us
+        if self._leaps(clock_us) and now_us - (self._leapt_us or now_us) < LEAP_ASKED_US:
+            self._leapt_us = self._leapt_us or now_us
+            self._desk.alarm("clock", LEAP_ASKED_US)
+            return
+        self._leapt_us = 0
+        if clock_us - self._ticked >= TICK_US:
+            self._tick(clock_us)
 
     def _tick(self, clock_us: int) -> None:
         desk = self._desk
