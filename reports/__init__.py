@@ -1,0 +1,1 @@
+"""What people look at afterwards: charts, and the report of a back-test."""
