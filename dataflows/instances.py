@@ -13,6 +13,7 @@ from config.settings import Settings
 from core.control import InstanceCommand
 from core.exchange.plan import EVERY, Standing, Tell
 from core.market.errors import ConfigError, StrategyError
+from strategies.base import Strategy
 from strategies.registry import REGISTRY, Registry
 from strategies.spec import InstanceSpec, Wanted
 
@@ -51,12 +52,17 @@ class InstancePlanner:
         now = Wanted.model_validate_json(told.payload) if told else self._from_settings(name)
         spec, state = self._meant(command, now)
         configured = self._configured.get(name)
-        wanted = Wanted(command=command.id, spec=spec, state=state, configured=configured)
+        code = now.code if now else ""
+        if command.action in ("add", "update"):
+            code = self._registry.reread(spec.name)
+        wanted = Wanted(
+            command=command.id, spec=spec, state=state, configured=configured, code=code
+        )
         # One that the settings have is told everywhere: where it is not to run, it must go.
         message = Standing(
-            symbols=spec.symbols if configured is None else (EVERY,),
+            symbols=spec.watched if configured is None else (EVERY,),
             payload=wanted.model_dump_json(),
-            klines={} if state == "removed" else {spec.interval: self._klines(spec)},
+            klines={} if state == "removed" else self._klines(spec),
         )
         return Tell(name, message, lasting=state != "removed" or configured is not None)
 
@@ -96,15 +102,18 @@ class InstancePlanner:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "spec"
             raise ConfigError(where, f"`{first['input']}`: {first['msg']}") from None
-        if spec.interval not in self._intervals:
-            hint = f"add it to `klines.intervals`; there are {' '.join(self._intervals)}"
-            raise ConfigError("interval", f"klines of {spec.interval} are not built", hint=hint)
+        self._registry.reread(spec.name)
         self._registry.check(spec)
+        check_intervals(self._registry.make(spec), spec, self._intervals)
         return spec
 
-    def _klines(self, spec: InstanceSpec) -> int:
+    def _klines(self, spec: InstanceSpec) -> dict[str, int]:
         made = self._registry.make(spec)
-        return min(max(made.lookback, made.convergence), _MOST_KLINES)
+        wanted = {spec.interval: max(made.lookback, made.convergence)}
+        for need in made.needs:
+            name = need.interval or spec.interval
+            wanted[name] = max(wanted.get(name, 0), need.klines)
+        return {name: min(count, _MOST_KLINES) for name, count in wanted.items()}
 
     def _names(self) -> str:
         return f"the settings have {' '.join(self._configured)}" if self._configured else ""
@@ -113,3 +122,11 @@ class InstancePlanner:
 def planner_of(settings: Settings) -> InstancePlanner:
     """Return the planner of a flow with these settings."""
     return InstancePlanner(settings.strategies, settings.klines.intervals)
+
+
+def check_intervals(strategy: Strategy, spec: InstanceSpec, built: tuple[str, ...]) -> None:
+    """Raise `ConfigError` unless all klines that an instance looks at are built."""
+    for name in (spec.interval, *(need.interval for need in strategy.needs)):
+        if name and name not in built:
+            hint = f"add it to `klines.intervals`; there are {' '.join(built)}"
+            raise ConfigError("interval", f"klines of {name} are not built", hint=hint)

@@ -2,6 +2,9 @@
 
 Keyed by instrument. Forming klines are conflated: at most one set per `forming_us` of data time,
 none in a replay; what is final never depends on them.
+
+Strategies that ask for more get it at its place among the klines (`KlinePlan.passes`): the trades
+themselves, cut where klines end; what is wrong with the data; and a `Glimpse` of what is forming.
 """
 
 import logging
@@ -9,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
+import numpy as np
 from bytewax import operators as op
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
@@ -16,12 +20,17 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from connectors.shutdown import telling
 from core.audit import KlineAudit
 from core.klines import KlineBuilder
+from core.market.errors import SnapshotError
 from core.market.events import (
     ExchangeKline,
     Gap,
+    GapOpened,
+    GapRepaired,
     Item,
+    KlineGap,
     KlineMismatch,
     Late,
+    Stale,
     StatusChanged,
     Tick,
     Told,
@@ -35,9 +44,26 @@ from telemetry import metrics
 
 LOG = logging.getLogger("cryptotools.klines")
 
+_GLIMPSE_US = 1_000_000
+_HEAD = "klines-step-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """An unfinished kline with all trades before a time, which is a whole second.
+
+    It comes before anything later. Unlike the forming klines that are published, it is the same
+    in every run over the same trades.
+    """
+
+    kline: Kline
+    time_us: int
+
+
+Quality: TypeAlias = Gap | GapOpened | GapRepaired | KlineGap | Stale | StatusChanged
 Built: TypeAlias = Kline | Late | KlineMismatch
-Out: TypeAlias = Built | Told
-"""A `Told` is for who comes after, at its place among the klines."""
+Out: TypeAlias = Built | Told | Trades | Glimpse | Quality
+"""All but what was built is for who comes after, at its place among the klines."""
 State: TypeAlias = tuple[object, ...] | None
 
 
@@ -50,6 +76,8 @@ class KlinePlan:
     grace_us: int = 1_000_000
     empty: Literal["carry", "skip"] = "carry"
     forming_us: int = 0
+    passes: frozenset[str] = frozenset()
+    """What strategies ask for: ``trades``, ``forming``, ``quality``."""
 
 
 class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
@@ -57,12 +85,16 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
 
     def __init__(self, state: State, *, plan: KlinePlan) -> None:
         self._plan = plan
-        self._builder = None if state is None else self._restored(state)
+        self._builder: KlineBuilder | None = None
         self._audit = KlineAudit()
         self._audit_positions = Positions()
         self._forming_positions = Positions()
         self._watermark_us = 0
         self._shown_us = 0
+        self._seen_us = 0
+        self._due_us = 0  # time of the next glimpse; 0: nothing was traded since the last
+        if state is not None:
+            self._resume(state)
 
     @telling
     def on_batch(self, values: list[Item]) -> tuple[list[Out], bool]:
@@ -70,14 +102,41 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         out: list[Out] = []
         for item in values:
             if isinstance(item, Trades) and len(item):
-                out += self._final(self._builder_of(item.key).on_trades(item))
-                self._watermark_us = max(self._watermark_us, int(item.time_us[-1]))
+                out += self._traded(item)
+                self._watermark_us = max(self._watermark_us, int(item.time_us.max()))
             elif isinstance(item, Tick):
+                out += self._glimpses(item.time_us)
                 out += self._final(self._builder_of(item.key).on_tick(item.time_us))
                 self._watermark_us = max(self._watermark_us, item.time_us)
             else:
                 out += self._other(item)
         return out + self._forming(), False
+
+    def _traded(self, trades: Trades) -> list[Out]:
+        if "forming" not in self._plan.passes:
+            return self._built(trades)
+        out: list[Out] = []
+        while len(trades):
+            first_us = int(trades.time_us[0])
+            out += self._glimpses(first_us)
+            self._seen_us = max(self._seen_us, first_us)
+            self._due_us = (self._seen_us // _GLIMPSE_US + 1) * _GLIMPSE_US
+            over = trades.time_us >= self._due_us
+            end = int(over.argmax()) if over.any() else len(trades)
+            out += self._built(trades.take(slice(end)))
+            trades = trades.take(slice(end, None))
+        return out
+
+    def _built(self, trades: Trades) -> list[Out]:
+        final = self._final(self._builder_of(trades.key).on_trades(trades))
+        return _interleaved(trades, final) if "trades" in self._plan.passes else final
+
+    def _glimpses(self, time_us: int) -> list[Out]:
+        at_us = self._due_us
+        if not at_us or time_us < at_us or self._builder is None:
+            return []
+        self._due_us = 0
+        return [Glimpse(k, at_us) for k in self._builder.forming() if k.close_us >= at_us]
 
     def _other(self, item: Item) -> list[Out]:
         match item:
@@ -91,11 +150,21 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
                 return self._differs(item.kline, self._audit.theirs(item.kline))
             case Told():
                 return [item]
-        return []
+        return [item] if isinstance(item, Quality) and "quality" in self._plan.passes else []
 
     def snapshot(self) -> State:
         """Return the state as plain values."""
-        return None if self._builder is None else self._builder.snapshot()
+        if self._builder is None:
+            return None
+        return _HEAD, self._builder.snapshot(), self._seen_us, self._due_us
+
+    def _resume(self, state: tuple[object, ...]) -> None:
+        match state:
+            case (head, tuple(builder), int(seen_us), int(due_us)) if head == _HEAD:
+                self._builder = self._restored(builder)
+                self._seen_us, self._due_us = seen_us, due_us
+            case _:
+                raise SnapshotError("klines", state[0] if state else None, _HEAD)
 
     def _restored(self, state: tuple[object, ...]) -> KlineBuilder | None:
         found = KlineBuilder.restore(state)
@@ -144,6 +213,25 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
             replace(kline, status=Status.FORMING, seq=at(self._watermark_us))
             for kline in self._builder.forming()
         ]
+
+
+def _interleaved(trades: Trades, built: list[Out]) -> list[Out]:
+    # A kline stands before the first trade behind its end, whatever came in the same batch.
+    real = trades.is_trade
+    rows = trades if real.all() else trades.take(real)
+    if not any(isinstance(item, Kline) for item in built):
+        return [*built, rows] if len(rows) else built
+    reached = np.maximum.accumulate(rows.time_us)
+    out: list[Out] = []
+    at = 0
+    for item in built:
+        if isinstance(item, Kline) and not item.revision:
+            end = int(reached.searchsorted(item.close_us, side="right"))
+            if end > at:
+                out.append(rows.take(slice(at, end)))
+                at = end
+        out.append(item)
+    return [*out, rows.take(slice(at, None))] if at < len(rows) else out
 
 
 def build_klines(items: KeyedStream[Item], plan: KlinePlan) -> Stream[tuple[str, Out]]:

@@ -24,8 +24,10 @@ from connectors.binance.rest import check_symbols
 from connectors.binance.source import BinanceSource
 from connectors.redis.control import Inbox
 from connectors.shutdown import stop_on_signals
-from core.market.errors import CryptoToolsError
-from core.market.events import Event, Frame, Item, Told
+from core.market.errors import ConfigError, CryptoToolsError
+from core.market.events import Event, Frame, Item, KlineMismatch, Late
+from core.market.kline import Kline
+from core.market.signal import Signal
 from core.market.trades import Trades
 from dataflows.instances import planner_of
 from dataflows.klines import Built, KlinePlan, build_klines
@@ -34,7 +36,7 @@ from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
 from dataflows.process import enter
 from dataflows.setup import kline_plan, prepare, prepare_saved
-from dataflows.strategies import run_strategies
+from dataflows.strategies import Said, run_strategies
 from dataflows.watched import ResumedSource, resuming
 from strategies.spec import InstanceSpec
 
@@ -60,10 +62,11 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     frames, market = split.trues, split.falses  # (shard, Frame), (key, Trades | Tick | Event)
 
     checked = normalize(market)  # (key, Trades | Tick | Event): ids in order, once
-    klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch | Told)
-    signals = run_strategies(klines, work.strategies)  # (key, Signal | Event)
+    klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch | ...)
+    said = run_strategies(klines, work.strategies)  # (key, Trades | Kline | Signal | Event)
 
     built = op.filter_map("built", klines, _built)  # (key, Kline | Late | KlineMismatch)
+    signals = op.filter_map("signals", said, _signals)  # (key, Signal | Event)
     records = op.merge("records", op.filter_map("stored", checked, _stored), built, signals)
     for name, sink in outputs.records.items():
         op.output(name, records, sink)
@@ -87,6 +90,7 @@ def live_source(settings: Settings, control: str | None = None) -> BinanceSource
         ConfigError: A symbol that the exchange does not have.
 
     """
+    _check_legs(settings)
     asyncio.run(check_symbols(settings.binance, settings.symbols))
     stop_on_signals()
     _tune()
@@ -99,6 +103,14 @@ def live_source(settings: Settings, control: str | None = None) -> BinanceSource
         inboxes=inboxes,
         planner=planner_of(settings),
     )
+
+
+def _check_legs(settings: Settings) -> None:
+    for spec in settings.strategies:
+        for symbol in spec.watched if spec.legs else ():
+            if symbol not in settings.symbols:
+                why = f"instance `{spec.instance}` looks at {symbol}, which is not followed"
+                raise ConfigError("strategies", why, hint="add it to `symbols`")
 
 
 def _tune() -> None:
@@ -139,7 +151,12 @@ def _is_frame(item: tuple[str, Item]) -> bool:
 
 def _built(item: tuple[str, KlineOut]) -> tuple[str, Built] | None:
     key, value = item
-    return None if isinstance(value, Told) else (key, value)
+    return (key, value) if isinstance(value, Kline | Late | KlineMismatch) else None
+
+
+def _signals(item: tuple[str, Said]) -> tuple[str, Signal | Event] | None:
+    key, value = item
+    return (key, value) if isinstance(value, Signal | Event) else None
 
 
 def _stored(item: tuple[str, Item]) -> tuple[str, Record] | None:

@@ -10,6 +10,7 @@ import orjson
 
 from core.market.events import Connected, Disconnected, Frame, GapOpened, Item, Rotated, Tick
 from core.market.trades import Trades
+from strategies.basket import Basket
 from strategies.host import StrategyHost
 
 
@@ -22,7 +23,7 @@ class Pulse:
         newest: By key, the last trades handed out.
         clocks: By key, the exchange's time up to which the flow has everything, microseconds.
         links: By shard, the open links.
-        hosts: By key, the strategy host of an instrument.
+        hosts: By key, the strategy host of an instrument; the basket of an instance with legs.
         following: By shard, the symbols that are followed now.
         holes: By key, the last id of every hole that was ever opened and may still be.
         skew_us: The exchange's clock minus ours when the source began.
@@ -34,7 +35,7 @@ class Pulse:
         self.snapshots = 0
         self.newest: dict[str, Trades] = {}
         self.clocks: dict[str, int] = {}
-        self.hosts: dict[str, StrategyHost] = {}
+        self.hosts: dict[str, StrategyHost | Basket] = {}
         self.following: dict[str, frozenset[str]] = {}
         self.links: defaultdict[str, set[int]] = defaultdict(set)
         self.holes: defaultdict[str, list[int]] = defaultdict(list)

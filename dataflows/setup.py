@@ -7,6 +7,7 @@ from typing import Any
 
 from config.settings import Settings, load, load_saved
 from core.market.intervals import interval
+from dataflows.instances import check_intervals
 from dataflows.klines import KlinePlan
 from strategies import registry
 from telemetry import log
@@ -34,6 +35,8 @@ def _equipped(settings: Settings) -> Settings:
     for failure in registry.load(settings.strategies_dir):
         LOG.warning("not loaded: %s", failure)
     registry.check(*settings.strategies)
+    for spec in settings.strategies:
+        check_intervals(registry.make(spec), spec, settings.klines.intervals)
     return settings
 
 
@@ -46,4 +49,5 @@ def kline_plan(settings: Settings, *, live: bool = True) -> KlinePlan:
         grace_us=klines.grace_ms * 1000,
         empty=klines.empty,
         forming_us=klines.forming_ms * 1000 if live else 0,
+        passes=registry.REGISTRY.wants,
     )

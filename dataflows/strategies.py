@@ -1,4 +1,11 @@
-"""Step: final klines → signals. One keyed operator hosts every instance of every strategy."""
+"""Steps: final klines → signals. One keyed operator hosts every instance of every strategy.
+
+An instance that looks at several symbols runs in a second step, keyed by a key of its own, to which
+the hosts of its symbols send what it needs.
+
+What came in goes out again, each signal behind what caused it: who comes after (the paper
+portfolio) sees klines, trades and signals in one order.
+"""
 
 import logging
 import threading
@@ -12,24 +19,28 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from connectors.shutdown import telling
 from core.exchange.official import from_row
-from core.market.errors import DecimalError, SnapshotError
-from core.market.events import InstanceChanged, StrategyErrored, Told
+from core.market.errors import DecimalError, IntervalError, SnapshotError
+from core.market.events import Event, InstanceChanged, StrategyErrored, Told
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
 from core.market.signal import Signal
+from core.market.trades import Trades
+from dataflows.klines import Glimpse
 from dataflows.klines import Out as KlineOut
 from dataflows.pulse import PULSE
 from dataflows.resume import anew
+from strategies.basket import Basket, ToBasket
 from strategies.guard import Guard
 from strategies.host import StrategyHost
-from strategies.spec import InstanceSpec, Wanted
+from strategies.spec import InstanceSpec, Wanted, basket_key
 from telemetry import metrics
 
-Out: TypeAlias = Signal | StrategyErrored | InstanceChanged
+Said: TypeAlias = Trades | Kline | Signal | Event
+Out: TypeAlias = Said | ToBasket
 LOG = logging.getLogger("cryptotools.strategies")
 
 _SECONDS = 1.0
-"""Processor time that an instance may take for one kline."""
+"""Processor time that an instance may take for one call."""
 
 State: TypeAlias = tuple[object, ...] | None
 
@@ -44,20 +55,28 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
 
     @telling
     def on_batch(self, values: list[KlineOut]) -> tuple[list[Out], bool]:
-        """Take a batch; only final klines are shown to strategies."""
+        """Take a batch; of klines only final ones are shown to strategies."""
         out: list[Out] = []
         for item in values:
-            if isinstance(item, Kline):
-                if item.status is Status.FINAL:
-                    out += self._host_of(item.key).on_kline(item)
-            elif isinstance(item, Told):
-                out += self._obey(item)
-        for said in out:
-            if isinstance(said, Signal):
-                metrics.SIGNALS.labels(said.strategy).inc()
-            elif isinstance(said, StrategyErrored):
-                metrics.STRATEGY_ERRORS.labels(said.instance).inc()
+            out += self._taken(item)
+            if self._host is not None:
+                out += self._host.sent()
+        _count(out)
         return out, False
+
+    def _taken(self, item: KlineOut) -> list[Said]:
+        match item:
+            case Kline(status=Status.FINAL):
+                return [item, *self._host_of(item.key).on_kline(item)]
+            case Trades():
+                return [*self._host_of(item.key).on_trades(item)]
+            case Glimpse():
+                return [*self._host_of(item.kline.key).on_forming(item.kline, item.time_us)]
+            case Told():
+                return [*self._obey(item)]
+            case Event():
+                return [*self._host_of(item.key).on_event(item)]
+        return []
 
     def snapshot(self) -> State:
         """Return the state as plain values."""
@@ -65,13 +84,13 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
 
     def _obey(self, told: Told) -> list[InstanceChanged]:
         wanted = Wanted.model_validate_json(told.payload)
-        rows = orjson.loads(told.history).get(wanted.spec.interval, []) if told.history else []
-        of = interval(wanted.spec.interval)
+        fetched: list[Kline] = []
         try:
-            fetched = [from_row(told.key, of, row) for row in rows]
-        except (DecimalError, LookupError, TypeError, ValueError) as error:
+            by_interval = orjson.loads(told.history) if told.history else {}
+            for name, rows in by_interval.items():
+                fetched += [from_row(told.key, interval(name), row) for row in rows]
+        except (DecimalError, IntervalError, LookupError, TypeError, ValueError) as error:
             LOG.warning("%s: the fetched klines cannot be used: %s", told.key, error)
-            fetched = []
         return self._host_of(told.key).want(wanted, fetched, told.time_us)
 
     def _host_of(self, key: str) -> StrategyHost:
@@ -91,6 +110,44 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         return host
 
 
+class BasketLogic(StatefulBatchLogic[ToBasket, Said, State]):
+    """One `Basket`."""
+
+    def __init__(self, state: State, *, specs: tuple[InstanceSpec, ...]) -> None:
+        self._specs = specs
+        self._state = state
+        self._basket: Basket | None = None
+
+    @telling
+    def on_batch(self, values: list[ToBasket]) -> tuple[list[Said], bool]:
+        """Take what hosts send."""
+        out: list[Said] = []
+        for item in values:
+            out += self._basket_of(item).take(item.item)
+        _count(out)
+        return out, False
+
+    def snapshot(self) -> State:
+        """Return the state as plain values."""
+        return self._state if self._basket is None else self._basket.snapshot()
+
+    def _basket_of(self, item: ToBasket) -> Basket:
+        if self._basket is None:
+            self._basket = self._made(item)
+            if self._state is not None:
+                try:
+                    self._basket.restore(self._state)
+                except SnapshotError as error:
+                    anew("baskets", error)
+                    self._basket = self._made(item)
+            PULSE.hosts[item.basket] = self._basket
+        return self._basket
+
+    def _made(self, item: ToBasket) -> Basket:
+        own = (s for s in self._specs if s.legs and basket_key(item.item.key, s) == item.basket)
+        return Basket(item.basket, next(own, None), guard=_guard())
+
+
 _OWN = threading.local()
 
 
@@ -102,8 +159,30 @@ def _guard() -> Guard:
     return guard
 
 
+def _count(out: "list[Out] | list[Said]") -> None:
+    for said in out:
+        if isinstance(said, Signal):
+            metrics.SIGNALS.labels(said.strategy).inc()
+        elif isinstance(said, StrategyErrored):
+            metrics.STRATEGY_ERRORS.labels(said.instance).inc()
+
+
 def run_strategies(
     klines: KeyedStream[KlineOut], specs: tuple[InstanceSpec, ...]
-) -> Stream[tuple[str, Out]]:
-    """Return signals (and errors of strategies), keyed as before."""
-    return op.stateful_batch("strategies", klines, partial(StrategiesLogic, specs=specs))
+) -> Stream[tuple[str, Said]]:
+    """Return trades and final klines as they came, and signals (and errors of strategies)."""
+    hosted = op.stateful_batch("strategies", klines, partial(StrategiesLogic, specs=specs))
+    split = op.branch("legs", hosted, _is_for_a_basket)
+    sent = op.map("to_baskets", split.trues, _by_basket)
+    apart = op.stateful_batch("baskets", sent, partial(BasketLogic, specs=specs))
+    return op.merge("said", split.falses, apart)
+
+
+def _is_for_a_basket(item: tuple[str, Out]) -> bool:
+    return isinstance(item[1], ToBasket)
+
+
+def _by_basket(item: tuple[str, Out]) -> tuple[str, ToBasket]:
+    sent = item[1]
+    assert isinstance(sent, ToBasket)
+    return sent.basket, sent

@@ -1,7 +1,13 @@
 """What a strategy is: a small pure class with declared parameters and declared state.
 
-    setup(params)     once: which indicators it uses, and its own state to begin with
-    on_kline(kline)   per final kline, its indicators updated before: the signals it gives
+    setup(params)        once: which indicators it uses, and its own state to begin with
+    on_kline(kline)      per final kline, its indicators updated before: the signals it gives
+
+and, where a class defines them,
+
+    on_trades(trades)    per batch of trades, in their order, however they are batched
+    on_forming(kline)    the unfinished kline, once a second in which something was traded
+    on_quality(event)    what is wrong with the data: gaps, repairs, silence, halts
 
 It never sees a clock. What it keeps between klines are its indicators and the plain attributes
 that the class names in `state`; setting any other attribute later is an error, because it would
@@ -10,49 +16,52 @@ be lost at a restart.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
-from itertools import islice
-from operator import attrgetter, itemgetter
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from core.indicators.base import Indicator
-from core.market.errors import SnapshotError, StrategyError
+from core.market.errors import IntervalError, SnapshotError, StrategyError
+from core.market.events import Event
+from core.market.intervals import Interval, interval
 from core.market.kline import Kline
-from core.market.signal import Side, Signal
+from core.market.signal import Signal
+from core.market.trades import Trades
+from strategies.feeding import INPUTS as INPUTS
+from strategies.feeding import SOURCES as SOURCES
+from strategies.feeding import Feeder, Source
 from strategies.params import StrategyParams as StrategyParams
 from strategies.params import checked
-
-Plain: TypeAlias = bool | int | float | str | None
-"""What a strategy may keep: values that a snapshot can hold whatever becomes of the code."""
+from strategies.plain import MOST_BYTES as MOST_BYTES
+from strategies.plain import check_plain, plain
+from strategies.saying import MOST_SIGNALS as MOST_SIGNALS
+from strategies.saying import Speaker
 
 Snapshot: TypeAlias = tuple[object, ...]
 
-Row: TypeAlias = tuple[float, ...]
-"""The numbers of a kline that a strategy's indicators take."""
-
-Source = Literal[
-    "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trades"
-]
-"""What of a kline an indicator is fed with."""
-
-MOST_SIGNALS = 16
-"""Signals for one kline."""
-MOST_BYTES = 65_536
-"""Size of one kept value: state is bounded by parameters, not by uptime."""
-
-SOURCES: tuple[str, ...] = get_args(Source)
-
-INPUTS: tuple[str, ...] = (*SOURCES, "open_us", "close_us")
-"""What of a kline an indicator may name in its `inputs`."""
-
 AnyIndicator = TypeVar("AnyIndicator", bound=Indicator[Any])
+
+
+class Need(NamedTuple):
+    """Further klines that a strategy looks at, beside those it is run on.
+
+    Attributes:
+        leg: Whose: a name out of `Strategy.legs`; empty: its own symbol's.
+        interval: Name of their interval; empty: that of the klines it is run on.
+        klines: How many it takes until their start no longer matters.
+
+    """
+
+    leg: str
+    interval: str
+    klines: int
+
 
 # Between a small letter and a capital, and before the last capital of several: RSICross.
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-class Strategy(ABC):
+class Strategy(Speaker, ABC):
     """Base of all strategies.
 
     Attributes:
@@ -60,19 +69,22 @@ class Strategy(ABC):
         version: To be raised when the rule changes or `state` gets another meaning; an instance
             then warms up anew instead of going on from what the old version kept.
         state: Names of the attributes that it keeps beside its indicators.
+        legs: Names for further symbols that it looks at; which they are says each instance.
+        wants: Which of ``trades``, ``forming`` and ``quality`` the class has a method for.
         params: The parameters, checked.
         instance: Which of possibly many instances this is.
         identity: Name, version and parameters (as JSON): with the same a snapshot can be resumed.
 
     """
 
-    name: ClassVar[str] = ""
+    name = ""
     version: ClassVar[int] = 1
     state: ClassVar[tuple[str, ...]] = ()
+    legs: ClassVar[tuple[str, ...]] = ()
+    wants: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[StrategyParams]] = StrategyParams
 
     params: Any
-    instance: str
     identity: tuple[str, int, str]
 
     _sealed = False
@@ -81,6 +93,9 @@ class Strategy(ABC):
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = _WORD_START.sub("_", cls.__name__).lower()
+        optional = ("trades", "forming", "quality")
+        own = (n for n in optional if getattr(cls, f"on_{n}") is not getattr(Strategy, f"on_{n}"))
+        cls.wants = frozenset(own)
 
     def __init__(
         self, params: StrategyParams | Mapping[str, object] | None = None, *, instance: str = ""
@@ -89,17 +104,16 @@ class Strategy(ABC):
         self.instance = instance or self.name
         self.identity = (self.name, self.version, self.params.model_dump_json())
         self._indicators: list[Indicator[Any]] = []
-        # What is read of each kline, once; and who takes one number of it, or several.
-        self._fields: list[str] = []
-        self._takers: list[tuple[Callable[[float], object], int]] = []
-        self._several: list[tuple[Callable[..., object], Callable[[Row], Row]]] = []
         self._cold: list[Indicator[Any]] = []
+        self._own = Feeder(self.name)
+        self._others: dict[tuple[str, str], Feeder] = {}
+        self._beside: dict[str, Kline] = {}  # of each leg, the newest kline
+        self._rows = {}
         self.setup(self.params)
-        self._read = _reader(self._fields)
         for name in self.state:
             if name not in self.__dict__:
                 raise StrategyError(self.name, f"keeps `{name}`, which setup does not set")
-            self._check_plain(name, self.__dict__[name])
+            check_plain(self.name, name, self.__dict__[name])
         self._sealed = True
 
     @abstractmethod
@@ -113,13 +127,45 @@ class Strategy(ABC):
         It is called only when every used indicator has a value, with that kline already in them.
         """
 
-    def use(self, indicator: AnyIndicator, source: Source | None = None) -> AnyIndicator:
+    def on_trades(self, trades: Trades) -> Iterable[Signal]:
+        """Return the signals of trades, each made at its trade: ``self.long(self.at(row), why)``.
+
+        A batch holds one trade or thousands and never reaches over the end of a window. What is
+        said must not depend on how they are batched. It is called once all indicators have values.
+        """
+        raise NotImplementedError
+
+    def on_forming(self, kline: Kline) -> Iterable[Signal]:
+        """Return the signals of a kline as it stands; `peek` of indicators fits here.
+
+        Indicators do not take it. It is called once they have values.
+        """
+        raise NotImplementedError
+
+    def on_quality(self, event: Event, kline: Kline) -> Iterable[Signal]:
+        """Return the signals of an event about the data; `kline`: the last final one before it.
+
+        A recording's replay has the same events; a back-test on files of klines has none.
+        """
+        raise NotImplementedError
+
+    def use(
+        self,
+        indicator: AnyIndicator,
+        source: Source | None = None,
+        *,
+        interval: str = "",
+        leg: str = "",
+    ) -> AnyIndicator:
         """Have `indicator` updated with each kline before `on_kline`; return it.
 
         Args:
             indicator: Of its own; each may be used once.
             source: What of a kline it takes, the close unless given. One that names its `inputs`
                 takes those and has no source.
+            interval: Of the klines it takes, where these are longer than those the strategy is
+                run on. One that ends together with the strategy's own kline is in it before.
+            leg: Whose klines it takes, where these are another symbol's: a name out of `legs`.
 
         Raises:
             StrategyError: The indicator is used already, or klines do not have what it takes.
@@ -127,19 +173,22 @@ class Strategy(ABC):
         """
         if any(indicator is known for known in self._indicators):
             raise StrategyError(self.name, f"uses the same {indicator!r} twice")
-        at = [self._place(name) for name in self._taken_by(indicator, source)]
-        if len(at) > 1:
-            self._several.append((indicator.update, itemgetter(*at)))
-        else:
-            self._takers.append((indicator.update, at[0]))
+        self._feeder(leg, interval).add(indicator, source)
         self._indicators.append(indicator)
         self._cold.append(indicator)
         return indicator
 
+    def keep(self, indicator: AnyIndicator) -> AnyIndicator:
+        """Keep `indicator` over restarts and leave its updates to the strategy; return it."""
+        if any(indicator is known for known in self._indicators):
+            raise StrategyError(self.name, f"uses the same {indicator!r} twice")
+        self._indicators.append(indicator)
+        return indicator
+
     @property
     def lookback(self) -> int:
-        """Klines until `on_kline` is first called."""
-        return max((i.lookback for i in self._indicators), default=1)
+        """Klines until `on_kline` is first called, as far as those it is run on decide it."""
+        return self._own.lookback
 
     @property
     def convergence(self) -> int:
@@ -148,7 +197,12 @@ class Strategy(ABC):
         That of its slowest indicator, and one, because crossings look at the value before. A
         strategy whose own state remembers more overrides this.
         """
-        return max((i.convergence for i in self._indicators), default=1) + 1
+        return self._own.convergence + 1
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The further klines that it looks at."""
+        return tuple(Need(*at, feeder.convergence + 1) for at, feeder in self._others.items())
 
     @property
     def warm(self) -> bool:
@@ -157,39 +211,44 @@ class Strategy(ABC):
 
     def feed(self, kline: Kline) -> list[Signal]:
         """Take the next final kline: update the indicators, then ask `on_kline`."""
-        row = self._read(kline)
-        for take, at in self._takers:
-            take(row[at])
-        for update, several in self._several:
-            update(*several(row))
+        self._own.feed(kline)
         if self._cold and not self._is_warm():
             return []
-        # One that returns nothing instead of an empty list meant the same.
-        signals = list(islice(self.on_kline(kline) or (), MOST_SIGNALS + 1))
-        if len(signals) > MOST_SIGNALS:
-            why = f"on_kline gave more than {MOST_SIGNALS} signals for one kline"
-            raise StrategyError(self.name, why, hint="give one, for the position to be in")
-        for signal in signals:
-            if not isinstance(signal, Signal):
-                why = f"on_kline gave a `{type(signal).__name__}`"
-                raise StrategyError(self.name, why, hint="give what long, short and flat return")
-        return signals
+        return self._checked("on_kline", self.on_kline(kline))
 
-    def long(self, kline: Kline, reason: str, /, **values: float | None) -> Signal:
-        """Return a signal to be long; `values`: the known numbers behind it, by name."""
-        return self._signal(Side.LONG, kline, reason, values)
+    def feed_other(self, kline: Kline, leg: str, interval: str) -> None:
+        """Take a further final kline (see `needs`): update the indicators that look at it."""
+        if not interval:
+            self._beside[leg] = kline
+        self._others[leg, interval].feed(kline)
 
-    def short(self, kline: Kline, reason: str, /, **values: float | None) -> Signal:
-        """Return a signal to be short; `values`: the known numbers behind it, by name."""
-        return self._signal(Side.SHORT, kline, reason, values)
+    def feed_forming(self, kline: Kline, time_us: int) -> list[Signal]:
+        """Take the unfinished kline as it stood at a time; ask `on_forming`."""
+        if not self.warm:
+            return []
+        signals = self._checked("on_forming", self.on_forming(kline))
+        return [replace(signal, close_us=time_us) for signal in signals]
 
-    def flat(self, kline: Kline, reason: str, /, **values: float | None) -> Signal:
-        """Return a signal to be neither; `values`: the known numbers behind it, by name."""
-        return self._signal(Side.FLAT, kline, reason, values)
+    def feed_event(self, event: Event, kline: Kline) -> list[Signal]:
+        """Take an event about the data; ask `on_quality`."""
+        return self._checked("on_quality", self.on_quality(event, kline)) if self.warm else []
+
+    def feed_trades(self, trades: Trades, interval: Interval) -> list[tuple[int, Signal]]:
+        """Take trades of one window; return what `on_trades` says, each with its row."""
+        if not self.warm:
+            return []
+        object.__setattr__(self, "_batch", (trades, interval))
+        return self._checked_rows(self.on_trades(trades), len(trades))
+
+    def leg(self, name: str, kline: Kline) -> Kline | None:
+        """Return a leg's kline of the same window as `kline`; None where it has none."""
+        self._check_leg(name)
+        found = self._beside.get(name)
+        return None if found is None or found.open_us != kline.open_us else found
 
     def snapshot(self) -> Snapshot:
         """Return everything needed to go on: name, version, parameters, state, indicators."""
-        kept = tuple(_plain(getattr(self, name)) for name in self.state)
+        kept = tuple(plain(getattr(self, name)) for name in self.state)
         return (*self.identity, kept, tuple(i.snapshot() for i in self._indicators))
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -222,77 +281,26 @@ class Strategy(ABC):
                     f"sets `{name}` after setup, which a restart would lose",
                     hint=f"declare it in the class: state = ({names})",
                 )
-            self._check_plain(name, value)
+            check_plain(self.name, name, value)
         object.__setattr__(self, name, value)
 
-    def _taken_by(self, indicator: Indicator[Any], source: str | None) -> tuple[str, ...]:
-        if source is not None and indicator.inputs:
-            why = f"{indicator!r} takes {', '.join(indicator.inputs)}, not a source `{source}`"
-            raise StrategyError(self.name, why, hint="leave the source out")
-        if not indicator.inputs:
-            chosen = "close" if source is None else source
-            self._check_field(chosen, SOURCES)
-            return (chosen,)
-        for name in indicator.inputs:
-            self._check_field(name, INPUTS)
-        return indicator.inputs
+    def _feeder(self, leg: str, name: str) -> Feeder:
+        if leg:
+            self._check_leg(leg)
+        if not leg and not name:
+            return self._own
+        if name:
+            try:
+                name = interval(name).name
+            except IntervalError as error:
+                raise StrategyError(self.name, str(error)) from None
+        return self._others.setdefault((leg, name), Feeder(self.name))
 
-    def _check_field(self, name: str, known: tuple[str, ...]) -> None:
-        if name not in known:
-            near = get_close_matches(str(name), known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {' '.join(known)}"
-            raise StrategyError(self.name, f"klines have no `{name}`", hint=hint)
-
-    def _place(self, field: str) -> int:
-        if field not in self._fields:
-            self._fields.append(field)
-        return self._fields.index(field)
-
-    def _check_plain(self, name: str, value: object) -> None:
-        if isinstance(value, str | int) and _size(value) > MOST_BYTES:
-            why = f"keeps more than {MOST_BYTES} bytes in `{name}`"
-            raise StrategyError(self.name, why, hint="keep numbers; windows belong in indicators")
-        if value is not None and not isinstance(value, bool | int | float | str):
-            why = f"keeps `{name}` as a `{type(value).__name__}`"
-            raise StrategyError(self.name, why, hint="keep numbers, strings, booleans or None")
+    def _check_leg(self, leg: str) -> None:
+        if leg not in self.legs:
+            hint = f"declare it in the class: legs = {(*self.legs, leg)}"
+            raise StrategyError(self.name, f"has no leg `{leg}`", hint=hint)
 
     def _is_warm(self) -> bool:
         self._cold[:] = [i for i in self._cold if i.value is None]
         return not self._cold
-
-    def _signal(
-        self, side: Side, kline: Kline, reason: str, values: dict[str, float | None]
-    ) -> Signal:
-        return Signal(
-            key=kline.key,
-            interval=kline.interval,
-            strategy=self.name,
-            instance=self.instance,
-            side=side,
-            open_us=kline.open_us,
-            close_us=kline.close_us,
-            price=kline.text("close"),
-            reason=reason,
-            values=tuple((name, float(x)) for name, x in values.items() if x is not None),
-        )
-
-
-def _reader(fields: list[str]) -> Callable[[Kline], Row]:
-    if len(fields) > 1:
-        return attrgetter(*fields)
-    if not fields:
-        return lambda _: ()
-    read = attrgetter(fields[0])
-    return lambda kline: (read(kline),)
-
-
-def _plain(value: Plain) -> Plain:
-    # Subclasses, such as numpy's float64, would bring their class into the snapshot.
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return None
-
-
-def _size(value: str | int) -> int:
-    return len(value) if isinstance(value, str) else value.bit_length() // 8

@@ -6,10 +6,11 @@ each take 240 MB. A snapshot is one byte string, written in microseconds.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from heapq import merge
 from struct import Struct
 
 from core.market.errors import SnapshotError
-from core.market.intervals import Interval
+from core.market.intervals import DAY_US, Interval
 from core.market.kline import Kline
 
 # Open and close time, scales, four prices, the sums of 128 bits, trades, ids, and what is said
@@ -37,6 +38,11 @@ class History:
     def __iter__(self) -> Iterator[Kline]:
         return map(self._unpacked, self._rows)
 
+    @property
+    def last(self) -> Kline | None:
+        """The newest; None where there is none."""
+        return self._unpacked(self._rows[-1]) if self._rows else None
+
     def add(self, kline: Kline) -> None:
         """Take the kline of a later window than all before."""
         self._rows.append(_packed(kline))
@@ -61,6 +67,17 @@ class History:
         if first_us is None and taken:
             self.last_open_us = taken[-1].open_us
         return len(taken)
+
+    def take_until(self, close_us: int) -> list[Kline]:
+        """Remove the oldest klines, up to those that end at `close_us`, and return them."""
+        taken: list[Kline] = []
+        while self._rows:
+            kline = self._unpacked(self._rows[0])
+            if kline.close_us > close_us:
+                break
+            taken.append(kline)
+            self._rows.popleft()
+        return taken
 
     def replace(self, kline: Kline) -> bool:
         """Put a kline in the place of the one with the same window; say whether there was one."""
@@ -116,6 +133,19 @@ class History:
             revision=revision,
             seq=seq,
         )
+
+
+def in_order(histories: Iterable[Iterable[Kline]]) -> Iterator[Kline]:
+    """Return the klines of several histories by the time they end.
+
+    Of those that end together the longest come first, and among equally long ones those of the
+    earlier history: as the flow gives them.
+    """
+    return merge(*histories, key=lambda kline: (kline.close_us, -_length_of(kline.interval)))
+
+
+def _length_of(interval: Interval) -> int:
+    return interval.length_us or 31 * DAY_US
 
 
 def _packed(kline: Kline) -> bytes:

@@ -11,60 +11,54 @@ it would say had it run from the start.
 A kline that is issued again (`revision` above 0) replaces the kept one and is not fed again: a
 signal that was given cannot be taken back, and indicators take a window once. So signals depend on
 what was known when the window closed, live as in a replay.
+
+An instance that looks at several symbols does not run here but in a `strategies.basket.Basket`, to
+which the hosts of its symbols send their klines (`ToBasket`).
 """
 
-import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from time import perf_counter_ns
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from core.market.errors import SnapshotError, StrategyError
-from core.market.events import PAYLOAD_LIMIT, InstanceChanged, StrategyErrored
+from core.market.events import Event, InstanceChanged, StrategyErrored
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
 from core.market.position import Positions
 from core.market.signal import Signal
-from strategies.base import Snapshot, Strategy
-from strategies.guard import Guard, StrategyTimeout
-from strategies.history import History
+from core.market.trades import Trades
+from strategies.base import Snapshot
+from strategies.basket import Enlist, ToBasket
+from strategies.guard import Guard
+from strategies.history import History, in_order
 from strategies.registry import REGISTRY, Registry
-from strategies.spec import InstanceSpec, Wanted, specs_for
+from strategies.slot import Row, Slot
+from strategies.spec import InstanceSpec, Wanted, basket_key
 
-Row: TypeAlias = dict[str, Any]
+Said: TypeAlias = Signal | StrategyErrored
 
-_HEAD = ("strategy_host", 2)
-
-_FRAMES = 8
-"""Innermost frames of a traceback that are told; the outer ones are ours."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One instance. `error` is empty while it runs; `told` once its event was emitted.
-
-    One that is `paused` is fed like the others, and what it says is dropped. `fed`, `said` and
-    `last` (its last signal: when, and which side) are for people.
-    """
-
-    spec: InstanceSpec
-    strategy: Strategy
-    paused: bool = False
-    error: str = ""
-    told: bool = False
-    fed: int = 0
-    said: int = 0
-    last: tuple[int, str] = (0, "")
-    spent_ns: int = 0
-    timed: int = 0
+_HEAD = ("strategy_host", 3)
 
 
 @dataclass(slots=True)
 class _Lane:
-    """What one interval has: its instances, in the order they came, and its last klines."""
+    """What one interval has, each in the order they came, and its last klines.
 
-    slots: list[_Slot]
+    Attributes:
+        slots: The instances that run on its klines.
+        watchers: Those of shorter intervals that look at them as well.
+        baskets: By instance, the keys of baskets that get them.
+
+    """
+
     history: History
+    slots: list[Slot] = field(default_factory=list)
+    watchers: list[Slot] = field(default_factory=list)
+    baskets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.slots or self.watchers or self.baskets)
 
 
 class StrategyHost:
@@ -99,15 +93,16 @@ class StrategyHost:
         self._registry = registry
         self._guard = guard
         self._positions = Positions()
-        own = specs_for(key, specs)
+        own = [spec for spec in specs if self._concerns(spec)]
         registry.check(*own)
         self._configured = {spec.instance: spec for spec in own}
         self._commanded: dict[str, Wanted] = {}
         self._lanes: dict[str, _Lane] = {}  # in the order of their first instances
+        self._sent: list[ToBasket] = []
         for spec in self._configured.values():
             self._add(spec)
 
-    def on_kline(self, kline: Kline) -> list[Signal | StrategyErrored]:
+    def on_kline(self, kline: Kline) -> list[Said]:
         """Take a final kline of any interval; return what its instances say, in their order."""
         if kline.key != self.key:
             raise StrategyError(self.key, f"its host was given a kline of `{kline.key}`")
@@ -118,20 +113,50 @@ class StrategyHost:
             lane.history.replace(kline)
             return []
         lane.history.add(kline)
-        out: list[Signal | StrategyErrored] = []
-        for slot in lane.slots:
+        self._sent += [ToBasket(basket, kline) for basket in lane.baskets.values()]
+        for slot in lane.watchers:
             if not slot.error:
-                out += self._fed(slot, kline)
-            if slot.error and not slot.told:
-                out.append(self._errored(slot, kline))
+                slot.ask(slot.strategy.feed_other, kline, "", kline.interval.name)
+        return [said for slot in lane.slots for said in self._fed(slot, kline)]
+
+    def on_forming(self, kline: Kline, time_us: int) -> list[Said]:
+        """Take the unfinished kline as it stood at a time; return what is said to it."""
+        lane = self._lanes.get(kline.interval.name)
+        out: list[Said] = []
+        for slot in _wanting("forming", lane):
+            said = slot.asked(slot.strategy.feed_forming, kline, time_us)
+            out += self._placed(slot, said, time_us)
+            if slot.error:
+                out.append(self._errored(slot, time_us))
         return out
+
+    def on_event(self, event: Event) -> list[Said]:
+        """Take an event about the instrument's data; return what is said to it."""
+        out: list[Said] = []
+        for lane in self._lanes.values():
+            last = lane.history.last
+            for slot in _wanting("quality", lane) if last is not None else ():
+                said = slot.asked(slot.strategy.feed_event, event, last)
+                out += self._placed(slot, said, event.time_us)
+                if slot.error:
+                    out.append(self._errored(slot, event.time_us))
+        return out
+
+    def on_trades(self, trades: Trades) -> list[Trades | Said]:
+        """Take trades of one window; return them, with each thing said behind its trade."""
+        found: list[tuple[int, Slot, Signal]] = []
+        for lane in self._lanes.values():
+            for slot in _wanting("trades", lane):
+                of = interval(slot.spec.interval)
+                found += [(row, slot, said) for row, said in slot.asked_trades(trades, of)]
+        return self._interleaved(trades, found) if found else [trades]
 
     def want(self, wanted: Wanted, fetched: Iterable[Kline], time_us: int) -> list[InstanceChanged]:
         """Make an instance what a command wants it to be.
 
         Args:
             wanted: Spec and state. A command that was obeyed before changes nothing.
-            fetched: Klines of its interval from before those kept, oldest first.
+            fetched: Klines of the intervals it looks at from before those kept, oldest first.
             time_us: The exchange's time, for the event.
 
         Returns:
@@ -142,13 +167,22 @@ class StrategyHost:
         known = self._commanded.get(name)
         if known is not None and known.command == wanted.command:
             return []
-        was = self._slot(name)
+        was, had = self._slot(name), self._baskets(name)
         state, detail = self._carried_out(wanted, was, list(fetched))
-        if state == "removed" and was is None and not wanted.spec.applies_to(self.key):
+        if state == "removed" and not was and not had and not self._concerns(wanted.spec):
             return []
+        told = self._enlisted(wanted, had, time_us) if state != "refused" else []
+        self._sent += told
+        if told and was is None:
+            return []  # the basket says what became of it
         seq = self._positions.at(time_us)
         changed = (wanted.command, name, state, detail)
         return [InstanceChanged(self.key, time_us, seq, *changed)]
+
+    def sent(self) -> list[ToBasket]:
+        """Return what baskets are to be given since this was last asked."""
+        sent, self._sent = self._sent, []
+        return sent
 
     @property
     def instances(self) -> tuple[Wanted, ...]:
@@ -165,7 +199,7 @@ class StrategyHost:
         `state` is ``running``, ``warming`` (indicators without value), ``paused`` or ``errored``,
         `decision_us` the mean time per kline in this process.
         """
-        return [_row(slot) for slot in self._slots]
+        return [slot.status() for slot in self._slots]
 
     @property
     def errored(self) -> tuple[str, ...]:
@@ -182,7 +216,7 @@ class StrategyHost:
         lanes = tuple(
             (name, *lane.history.snapshot()) for name, lane in sorted(self._lanes.items())
         )
-        slots = tuple(self._kept(slot) for slot in self._slots)
+        slots = tuple(slot.snapshot() for slot in self._slots)
         commanded = tuple(wanted.model_dump_json() for wanted in self._commanded.values())
         return (*_HEAD, self.key, self._positions.last, lanes, slots, commanded)
 
@@ -206,42 +240,66 @@ class StrategyHost:
         for name, layout, rows in lanes:
             if name in self._lanes:
                 self._lanes[name].history.restore((layout, rows))
-        saved = {(instance, name): rest for instance, name, *rest in slots}
-        warmed = [
-            slot.spec.instance
-            for slot in self._slots
-            if not self._resumed(slot, saved.get((slot.spec.instance, slot.spec.interval)))
-        ]
+        saved = {(one[0], one[1]): one for one in slots}
+        warmed = []
+        for slot in self._slots:
+            before = saved.get((slot.spec.instance, slot.spec.interval))
+            if before is None or not slot.resume(before, self._registry.make):
+                self._warm(slot)
+                warmed.append(slot.spec.instance)
         self.warmed = tuple(warmed)
 
     # ---- instances ----
 
     @property
-    def _slots(self) -> list[_Slot]:
+    def _slots(self) -> list[Slot]:
         return [slot for lane in self._lanes.values() for slot in lane.slots]
 
-    def _slot(self, instance: str) -> _Slot | None:
+    def _slot(self, instance: str) -> Slot | None:
         return next((slot for slot in self._slots if slot.spec.instance == instance), None)
 
-    def _add(self, spec: InstanceSpec) -> _Slot:
-        slot = _Slot(spec, self._registry.make(spec))
-        keep = max(slot.strategy.lookback, slot.strategy.convergence)
-        lane = self._lanes.get(spec.interval)
-        if lane is None:
-            lane = _Lane([], History(self.key, interval(spec.interval), keep))
-            self._lanes[spec.interval] = lane
-        lane.history.grow(keep)
-        lane.slots.append(slot)
+    def _baskets(self, instance: str) -> tuple[str, ...]:
+        lanes = self._lanes.values()
+        return tuple({lane.baskets[instance] for lane in lanes if instance in lane.baskets})
+
+    def _concerns(self, spec: InstanceSpec) -> bool:
+        return spec.sees(self.key)
+
+    def _add(self, spec: InstanceSpec) -> Slot | None:
+        strategy = self._registry.make(spec)
+        own = max(strategy.lookback, strategy.convergence)
+        if spec.legs:
+            basket = basket_key(self.key, spec)
+            leg = spec.leg_of(self.key)
+            needs = {spec.interval: own}
+            needs |= {n.interval or spec.interval: n.klines for n in strategy.needs if n.leg == leg}
+            for name, klines in needs.items():
+                self._lane(name, klines).baskets[spec.instance] = basket
+            return None
+        slot = Slot(spec, strategy, self._guard)
+        self._lane(spec.interval, own).slots.append(slot)
+        for need in strategy.needs:
+            self._lane(need.interval, need.klines).watchers.append(slot)
         return slot
 
-    def _remove(self, slot: _Slot) -> None:
-        lane = self._lanes[slot.spec.interval]
-        lane.slots.remove(slot)
-        if not lane.slots:
-            del self._lanes[slot.spec.interval]
+    def _lane(self, name: str, keep: int) -> _Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane(History(self.key, interval(name), keep))
+        lane.history.grow(keep)
+        return lane
+
+    def _drop(self, instance: str, slot: Slot | None) -> None:
+        for lane in self._lanes.values():
+            lane.baskets.pop(instance, None)
+            lane.slots = [one for one in lane.slots if one is not slot]
+            lane.watchers = [one for one in lane.watchers if one is not slot]
+
+    def _tidy(self) -> None:
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle}
 
     def _carried_out(
-        self, wanted: Wanted, was: _Slot | None, fetched: list[Kline]
+        self, wanted: Wanted, was: Slot | None, fetched: list[Kline]
     ) -> tuple[str, str]:
         name = wanted.spec.instance
         was = was or self._slot(name)
@@ -249,125 +307,103 @@ class StrategyHost:
         if wanted.configured is not None and wanted.configured != configured:
             # Who edits the settings means it: they hold, not what was commanded before.
             return "refused", "the settings of this instance have changed since"
+        before = self._commanded.get(name)
         self._commanded[name] = wanted
-        if wanted.state == "removed" or not wanted.spec.applies_to(self.key):
-            if was is not None:
-                self._remove(was)
+        if wanted.state == "removed" or not self._concerns(wanted.spec):
+            self._drop(name, was)
+            self._tidy()
             if configured is None:
                 del self._commanded[name]
             return "removed", ""
-        if was is not None and was.spec == wanted.spec and not was.error:
+        same_code = wanted.code == ("" if before is None else before.code)
+        if was is not None and was.spec == wanted.spec and same_code and not was.error:
             was.paused = wanted.state == "paused"
             return wanted.state, ""
         return self._replaced(wanted, was, fetched)
 
-    def _replaced(self, wanted: Wanted, was: _Slot | None, fetched: list[Kline]) -> tuple[str, str]:
+    def _replaced(self, wanted: Wanted, was: Slot | None, fetched: list[Kline]) -> tuple[str, str]:
         try:
-            slot = self._add(wanted.spec)
+            note = self._registry.refreshed(wanted.spec.name, wanted.code)
+            self._registry.make(wanted.spec)
         except StrategyError as error:
             return "refused", str(error)
-        if was is not None:
-            self._remove(was)
+        self._drop(wanted.spec.instance, was)
+        slot = self._add(wanted.spec)
+        self._tidy()
+        taken = self._prepend(fetched)
+        if slot is None:
+            return wanted.state, ""
         slot.paused = wanted.state == "paused"
-        history = self._lanes[wanted.spec.interval].history
-        taken = history.prepend(fetched)
         self._warm(slot)
-        return wanted.state, f"warmed up with {len(history)} klines, {taken} of them fetched"
+        held = len(self._lanes[wanted.spec.interval].history)
+        warmed = f"warmed up with {held} klines, {taken} of them fetched"
+        return wanted.state, "; ".join(filter(None, (warmed, note)))
 
-    def _fed(self, slot: _Slot, kline: Kline) -> list[Signal]:
-        began = perf_counter_ns()  # told to people, decides nothing
-        signals = self._asked(slot, kline)
-        if slot.error:
-            return []
-        slot.spent_ns += perf_counter_ns() - began
-        slot.timed += 1
-        slot.fed += 1
-        if slot.paused or not signals:
-            return []
-        slot.said += len(signals)
-        slot.last = (kline.close_us, signals[-1].side.value)
-        return [replace(s, seq=self._positions.at(kline.close_us)) for s in signals]
+    def _prepend(self, fetched: list[Kline]) -> int:
+        by_interval: dict[str, list[Kline]] = {}
+        for kline in fetched:
+            by_interval.setdefault(kline.interval.name, []).append(kline)
+        return sum(
+            self._lanes[name].history.prepend(klines)
+            for name, klines in by_interval.items()
+            if name in self._lanes
+        )
 
-    def _asked(self, slot: _Slot, kline: Kline) -> list[Signal]:
-        # Whatever a strategy raises stops that strategy only.
-        try:
-            if self._guard is None:
-                return slot.strategy.feed(kline)
-            self._guard.enter()
-            try:
-                return slot.strategy.feed(kline)
-            finally:
-                self._guard.leave()
-        except Exception as error:
-            slot.error = _told(error)
-        except StrategyTimeout as error:
-            if self._guard is not None:
-                self._guard.leave()
-            slot.error = f"{_told(error)}: one kline took more than {self._limit():g} s"
-        return []
+    def _enlisted(self, wanted: Wanted, had: tuple[str, ...], time_us: int) -> list[ToBasket]:
+        now = self._baskets(wanted.spec.instance)
+        lanes = [lane for lane in self._lanes.values() if wanted.spec.instance in lane.baskets]
+        klines = tuple(in_order(lane.history for lane in lanes))
+        told = wanted.model_dump_json()
+        gone = wanted.model_copy(update={"state": "removed"}).model_dump_json()
+        return [
+            *(ToBasket(b, Enlist(self.key, time_us, gone, ())) for b in had if b not in now),
+            *(ToBasket(b, Enlist(self.key, time_us, told, klines)) for b in now),
+        ]
 
-    def _limit(self) -> float:
-        return 0.0 if self._guard is None else self._guard.seconds
-
-    def _errored(self, slot: _Slot, kline: Kline) -> StrategyErrored:
-        slot.told = True
-        seq = self._positions.at(kline.close_us)
-        return StrategyErrored(self.key, kline.close_us, seq, slot.spec.instance, slot.error)
-
-    def _kept(self, slot: _Slot) -> Snapshot:
-        state: Snapshot = ()
-        if not slot.error:
-            try:
-                state = slot.strategy.snapshot()
-            except Exception as error:  # as in `_fed`; the event comes with the next kline
-                slot.error = _told(error)
-        spec = slot.spec
-        identity = slot.strategy.identity
-        flags = (slot.paused, slot.error, slot.told, slot.fed, slot.said, slot.last)
-        return (spec.instance, spec.interval, identity, *flags, state)
-
-    def _resumed(self, slot: _Slot, saved: list[Any] | None) -> bool:
-        if saved is not None and saved[0] == slot.strategy.identity:
-            _, slot.paused, slot.error, slot.told, slot.fed, slot.said, slot.last, state = saved
-            if slot.error:
-                return True
-            try:
-                slot.strategy.restore(state)
-            except (
-                Exception
-            ):  # a user's own `restore` may raise anything; warming up is the way out
-                slot.strategy = self._registry.make(slot.spec)
-            else:
-                return True
-        self._warm(slot)
-        return False
-
-    def _warm(self, slot: _Slot) -> None:
+    def _warm(self, slot: Slot) -> None:
         slot.error, slot.told = "", False
-        for kline in self._lanes[slot.spec.interval].history:
-            self._asked(slot, kline)
+        needs = [need.interval for need in slot.strategy.needs]
+        lanes = [self._lanes[name] for name in (*needs, slot.spec.interval)]
+        for kline in in_order(lane.history for lane in lanes):
+            if kline.interval.name == slot.spec.interval:
+                slot.ask(slot.strategy.feed, kline)
+            else:
+                slot.ask(slot.strategy.feed_other, kline, "", kline.interval.name)
             if slot.error:
                 return  # the event comes with the next kline
 
+    def _fed(self, slot: Slot, kline: Kline) -> list[Said]:
+        out: list[Said] = []
+        if not slot.error:
+            out += self._placed(slot, slot.asked(slot.strategy.feed, kline), kline.close_us)
+            slot.count_kline()
+        if slot.error and not slot.told:
+            out.append(self._errored(slot, kline.close_us))
+        return out
 
-def _row(slot: _Slot) -> Row:
-    state = "errored" if slot.error else "paused" if slot.paused else ""
-    return {
-        "instance": slot.spec.instance,
-        "strategy": slot.spec.name,
-        "interval": slot.spec.interval,
-        "params": slot.strategy.params.model_dump(),
-        "state": state or ("running" if slot.strategy.warm else "warming"),
-        "fed": slot.fed,
-        "signals": slot.said,
-        "last_us": slot.last[0],
-        "last_side": slot.last[1],
-        "decision_us": round(slot.spent_ns / max(1, slot.timed) / 1000, 2),
-        "error": slot.error.rpartition("\n")[2],
-    }
+    def _placed(self, slot: Slot, said: list[Signal], time_us: int) -> list[Said]:
+        slot.count_signals(said)
+        return [replace(signal, seq=self._positions.at(time_us)) for signal in said]
+
+    def _interleaved(
+        self, trades: Trades, found: list[tuple[int, Slot, Signal]]
+    ) -> list[Trades | Said]:
+        out: list[Trades | Said] = []
+        at = 0
+        for row, slot, signal in sorted(found, key=lambda one: one[0]):
+            if row >= at:
+                out.append(trades.take(slice(at, row + 1)))
+                at = row + 1
+            out += self._placed(slot, [signal], signal.close_us)
+        return [*out, trades.take(slice(at, None))] if at < len(trades) else out
+
+    def _errored(self, slot: Slot, time_us: int) -> StrategyErrored:
+        slot.told = True
+        seq = self._positions.at(time_us)
+        return StrategyErrored(self.key, time_us, seq, slot.spec.instance, slot.error)
 
 
-def _told(error: BaseException) -> str:
-    lines = traceback.format_exception(error, limit=-_FRAMES)
-    # The end says what it was.
-    return "".join(lines).strip()[-PAYLOAD_LIMIT:]
+def _wanting(what: str, lane: _Lane | None) -> list[Slot]:
+    if lane is None:
+        return []
+    return [slot for slot in lane.slots if not slot.error and what in slot.strategy.wants]

@@ -20,17 +20,42 @@ GROUP = "cryptotools.strategies"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One file or entry point, and its strategies or why there are none."""
+    """One file or entry point, and its strategies or why there are none.
+
+    Attributes:
+        code: Hash of the file as it was read; empty for an entry point.
+
+    """
 
     origin: str
     result: tuple[type[Strategy], ...] | StrategyError
+    code: str = ""
 
 
 def from_folder(folder: Path) -> Iterator[Found]:
     """Load each file of a folder, sorted by name; those that begin with ``_`` or ``.`` are not."""
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith(("_", ".")):
-            yield Found(str(path), _from_file(path))
+            yield from_file(path)
+
+
+def from_file(path: Path) -> Found:
+    """Load one file, as it is now."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})"
+        return Found(str(path), StrategyError(str(path), why))
+    return Found(str(path), _from_file(path, content), code_of(content))
+
+
+def code_of(content: bytes) -> str:
+    """Return the hash by which a file is known.
+
+    >>> code_of(b"")
+    'e4a6a0577479b2b4'
+    """
+    return blake2b(content, digest_size=8).hexdigest()
 
 
 def from_entry_points() -> Iterator[Found]:
@@ -57,9 +82,9 @@ def _from_entry_point(point: EntryPoint) -> tuple[type[Strategy], ...] | Strateg
     return StrategyError(point.name, f"entry point `{point.value}` is no Strategy subclass")
 
 
-def _from_file(path: Path) -> tuple[type[Strategy], ...] | StrategyError:
+def _from_file(path: Path, content: bytes) -> tuple[type[Strategy], ...] | StrategyError:
     try:
-        module = _imported(path)
+        module = _imported(path, content)
     except (Exception, SystemExit) as error:  # whatever running a user's file raises
         line = _line_in(path, error)
         where = f"{path}:{line}" if line else str(path)
@@ -78,7 +103,7 @@ def _from_file(path: Path) -> tuple[type[Strategy], ...] | StrategyError:
     return StrategyError(str(path), "no Strategy subclass in this file", hint=hint)
 
 
-def _imported(path: Path) -> ModuleType:
+def _imported(path: Path, content: bytes) -> ModuleType:
     # A name of its own, so that a file called json.py or like another folder's replaces nothing.
     digest = blake2b(str(path.resolve()).encode(), digest_size=8).hexdigest()
     name = f"_cryptotools_strategy_{path.stem}_{digest}"
@@ -87,7 +112,7 @@ def _imported(path: Path) -> ModuleType:
         raise ImportError(f"cannot import `{path}`")
     # Compiled here and not by the loader, which would leave a cache in the user's folder and
     # take it for the file if that was changed within the same second.
-    code = compile(path.read_bytes(), str(path), "exec")
+    code = compile(content, str(path), "exec")
     module = importlib.util.module_from_spec(spec)
     # Registered while it runs, because annotations are resolved through sys.modules.
     sys.modules[name] = module

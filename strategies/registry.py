@@ -13,25 +13,37 @@ from pathlib import Path
 from typing import Any
 
 from core.market.errors import ConfigError, StrategyError
+from core.market.intervals import interval
+from core.market.symbols import SPOT
 from strategies.base import Strategy
 from strategies.bollinger_breakout import BollingerBreakout
-from strategies.loading import Found, from_entry_points, from_folder, line_of
+from strategies.loading import Found, from_entry_points, from_file, from_folder, line_of
 from strategies.macd_cross import MacdCross
 from strategies.params import StrategyParams
 from strategies.rsi_reversal import RsiReversal
-from strategies.spec import EVERY, InstanceSpec
+from strategies.spec import EVERY, InstanceSpec, basket_key
 
 BUILT_IN: tuple[type[Strategy], ...] = (BollingerBreakout, MacdCross, RsiReversal)
+
+_LONGEST = 40
+"""Characters of a symbol, and so of what stands in its place."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A registered strategy and where it came from: ``built-in``, a file, an entry point."""
+    """A registered strategy.
+
+    Attributes:
+        origin: Where it came from: ``built-in``, a file, an entry point.
+        code: Hash of that file as it was read; empty for what is in no file of the user.
+
+    """
 
     strategy: type[Strategy]
     origin: str
+    code: str = ""
 
 
 class Registry:
@@ -44,11 +56,12 @@ class Registry:
 
     def __init__(self, strategies: Iterable[type[Strategy]] = BUILT_IN) -> None:
         self._entries: dict[str, Entry] = {}
+        self._folder: Path | None = None
         self.failures: tuple[StrategyError, ...] = ()
         for strategy in strategies:
             self.register(strategy)
 
-    def register(self, strategy: type[Strategy], origin: str = "built-in") -> None:
+    def register(self, strategy: type[Strategy], origin: str = "built-in", code: str = "") -> None:
         """Add a strategy; the same origin may replace its own, another may not.
 
         Raises:
@@ -61,7 +74,7 @@ class Registry:
             hint = "rename the class, or give it another `name`"
             why = f"the name `{strategy.name}` is taken by {taken.origin}"
             raise StrategyError(strategy.name, why, hint=hint)
-        self._entries[strategy.name] = Entry(strategy, origin)
+        self._entries[strategy.name] = Entry(strategy, origin, code)
 
     def load(self, folder: Path | None = None) -> tuple[StrategyError, ...]:
         """Add the strategies of installed packages and of the files in a folder.
@@ -78,13 +91,47 @@ class Registry:
         if folder is not None and not folder.is_dir():
             hint = "make it, or leave the setting out"
             raise ConfigError("strategies_dir", f"no folder `{folder}`", hint=hint)
+        self._folder = folder
         found = [*from_entry_points(), *(from_folder(folder) if folder is not None else ())]
         self.failures = tuple(e for origin in found for e in self._take(origin))
         return self.failures
 
+    def reread(self, name: str) -> str:
+        """Take a strategy's file as it is now; return its hash, empty where it is in none.
+
+        Instances that run keep the class they were made of. One of an unknown name is looked for
+        in the folder once more.
+
+        Raises:
+            StrategyError: The file cannot be loaded any more; what was loaded before stays.
+
+        """
+        entry = self._entries.get(name)
+        if entry is None and self._folder is not None:
+            for found in from_folder(self._folder):
+                self._take(found)
+        elif entry is not None and entry.code:
+            found = from_file(Path(entry.origin))
+            if found.code != entry.code:
+                refused = self._take(found)
+                if refused:
+                    raise refused[0]
+        return self._entries[name].code if name in self._entries else ""
+
+    def refreshed(self, name: str, code: str) -> str:
+        """See that a strategy is the one of that code; return what is to be said if it is not."""
+        if not code or self.reread(name) == code:
+            return ""
+        return f"the file of `{name}` is another one than when this was commanded"
+
     def names(self) -> tuple[str, ...]:
         """Return all names, sorted."""
         return tuple(sorted(self._entries))
+
+    @property
+    def wants(self) -> frozenset[str]:
+        """What any of the strategies asks for beside final klines (`Strategy.wants`)."""
+        return frozenset(w for entry in self._entries.values() for w in entry.strategy.wants)
 
     def find(self, name: str) -> type[Strategy]:
         """Return the class of that name, or raise `StrategyError` with the nearest one."""
@@ -97,12 +144,14 @@ class Registry:
         """Return a new instance, or raise `StrategyError`."""
         strategy = self.find(spec.name)
         try:
-            return strategy(spec.params, instance=spec.instance)
+            made = strategy(spec.params, instance=spec.instance)
         except StrategyError:
             raise
         except Exception as error:  # whatever the setup of a user's class raises
             why = f"setup failed: {type(error).__name__}: {error}"
             raise StrategyError(spec.name, why) from error
+        _check_inputs(made, spec)
+        return made
 
     def check(self, *specs: InstanceSpec) -> None:
         """Raise `StrategyError` unless all of them can be made and none is there twice."""
@@ -138,7 +187,7 @@ class Registry:
         refused = []
         for strategy in found.result:
             try:
-                self.register(strategy, found.origin)
+                self.register(strategy, found.origin, found.code)
             except StrategyError as error:
                 place = f"{found.origin}:{line_of(strategy)}"
                 why = f"class {strategy.__name__}: {error.why}"
@@ -165,6 +214,25 @@ def _check_class(strategy: type[Strategy]) -> None:
         missing = " and ".join(sorted(strategy.__abstractmethods__))
         hint = "define it, or begin the class name with `_` if others are to be made from it"
         raise StrategyError(name, f"does not define {missing}", hint=hint)
+
+
+def _check_inputs(strategy: Strategy, spec: InstanceSpec) -> None:
+    if set(strategy.legs) != set(spec.legs):
+        expected = ", ".join(f'{leg} = "<symbol>"' for leg in strategy.legs)
+        why = f"its legs are {sorted(strategy.legs)}, not {sorted(spec.legs)}"
+        raise StrategyError(spec.name, why, hint=f"legs = {{ {expected} }}" if expected else "")
+    if spec.legs and strategy.wants:
+        why = f"one with legs sees klines only, not {', '.join(sorted(strategy.wants))}"
+        raise StrategyError(spec.name, why)
+    if spec.legs and len(basket_key(SPOT, spec)) - len(SPOT) > _LONGEST:
+        why = f"`{spec.instance}` is too long a name beside those of its symbols"
+        raise StrategyError(spec.name, why, hint="choose a shorter `instance`")
+    own = interval(spec.interval)
+    for need in strategy.needs:
+        other = interval(need.interval or spec.interval)
+        if (not need.leg and other == own) or not other.holds(own):
+            why = f"looks at klines of {other}, which must be longer than its own of {own}"
+            raise StrategyError(spec.name, why, hint=f"run it on a shorter interval than {other}")
 
 
 def _meet(one: InstanceSpec, other: InstanceSpec) -> bool:

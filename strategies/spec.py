@@ -1,9 +1,8 @@
 """One configured instance of a strategy: what to run, on what, with which parameters."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.market.errors import IntervalError, SymbolError
 from core.market.intervals import interval
@@ -33,6 +32,9 @@ class InstanceSpec(BaseModel):
     params: Annotated[
         dict[str, Any], Field(description="Parameters that differ from the defaults.")
     ] = {}
+    legs: Annotated[
+        dict[str, str], Field(description="Further symbols it looks at, by the strategy's names.")
+    ] = {}
 
     @field_validator("instance")
     @classmethod
@@ -57,6 +59,36 @@ class InstanceSpec(BaseModel):
         except SymbolError as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("legs")
+    @classmethod
+    def _legs_spelled(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            return {leg: Instrument.of(symbol).symbol for leg, symbol in value.items()}
+        except SymbolError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _one_with_legs(self) -> "InstanceSpec":
+        if self.legs and (len(self.symbols) != 1 or EVERY in self.symbols):
+            raise ValueError("one that has `legs` runs on one symbol: give one in `symbols`")
+        if len({*self.legs.values(), *self.symbols}) < len(self.legs) + len(self.symbols):
+            raise ValueError("`legs` and `symbols` name the same symbol twice")
+        return self
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The symbols whose klines it sees, its own first."""
+        return (*self.symbols, *self.legs.values())
+
+    def sees(self, key: str) -> bool:
+        """Say whether it runs on the instrument of that key or looks at it."""
+        return self.applies_to(key) or Instrument.from_key(key).symbol in self.legs.values()
+
+    def leg_of(self, key: str) -> str:
+        """Return its own name for the instrument of that key; empty: the one it runs on."""
+        symbol = Instrument.from_key(key).symbol
+        return next((leg for leg, one in self.legs.items() if one == symbol), "")
+
     def applies_to(self, key: str) -> bool:
         """Say whether it runs on the instrument of that key."""
         return EVERY in self.symbols or Instrument.from_key(key).symbol in self.symbols
@@ -70,6 +102,7 @@ class Wanted(BaseModel):
         spec: Its strategy, klines and parameters.
         state: ``paused``: it goes on watching and says nothing.
         configured: What the settings said of it when the command came; None: nothing.
+        code: What the strategy's file was when the command came; empty for a built-in one.
 
     """
 
@@ -79,8 +112,16 @@ class Wanted(BaseModel):
     spec: InstanceSpec
     state: Literal["running", "paused", "removed"] = "running"
     configured: InstanceSpec | None = None
+    code: str = ""
 
 
-def specs_for(key: str, specs: Iterable[InstanceSpec]) -> tuple[InstanceSpec, ...]:
-    """Return those that run on the instrument of that key, in the order given."""
-    return tuple(spec for spec in specs if spec.applies_to(key))
+def basket_key(key: str, spec: InstanceSpec) -> str:
+    """Return the key under which an instance with legs speaks, given that of any of its symbols.
+
+    >>> spec = InstanceSpec(name="pair", symbols=["ethusdt"], legs={"btc": "btcusdt"})
+    >>> basket_key("binance:BTCUSDT", spec)
+    'binance:ETHUSDT+BTCUSDT~pair'
+    """
+    exchange = Instrument.from_key(key).exchange
+    symbols = "+".join((*spec.symbols, *spec.legs.values()))
+    return f"{exchange}:{symbols}~{spec.instance}"

@@ -46,8 +46,11 @@ class Ladder:
         return Window(open_us, end_us, self.price, complete and self._is_witnessed(open_us))
 
     def close(self, window: Window) -> Changed:
-        """Make a base window final, and the higher ones that end with it."""
-        changed = [(self.base.interval, window)]
+        """Make a base window final, and the higher ones that end with it.
+
+        The longest comes first, so that who sees the shorter one has seen all that end with it.
+        """
+        changed: Changed = []
         self.base.kept[window.open_us] = window
         self.base.current = None
         self.base.keep_newest(self._keep)
@@ -57,14 +60,14 @@ class Ladder:
             current = self._fold_up(series, window, window.fold)
             if window.end_us >= current.end_us:
                 changed.append(self._finish(series, current))
-        return changed
+        return [*reversed(changed), (self.base.interval, window)]
 
     def jump(self, open_us: int) -> Changed:
         """Go on at a later base window; what is skipped is unknown. The current one is closed."""
         self.cursor_us = open_us
         return [
             self._finish(series, series.current)
-            for series in self.higher
+            for series in reversed(self.higher)
             if series.current is not None and series.current.end_us <= open_us
         ]
 

@@ -87,7 +87,7 @@ def run(host: StrategyHost, klines: Iterable[Kline]) -> list[object]:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("loops", f"one kline took more than {SECONDS:g} s"),
+        ("loops", f"one call took more than {SECONDS:g} s"),
         ("floods", "more than 16 signals for one kline"),
         ("grows", f"keeps more than {MOST_BYTES} bytes in `seen`"),
         ("lies", "on_kline gave a `str`"),

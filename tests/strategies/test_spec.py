@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from strategies.spec import InstanceSpec, specs_for
+from strategies.spec import InstanceSpec
 
 
 def test_only_the_name_is_needed() -> None:
@@ -14,6 +14,7 @@ def test_only_the_name_is_needed() -> None:
         "interval": "1m",
         "symbols": ("*",),
         "params": {},
+        "legs": {},
     }
     assert InstanceSpec.model_validate_json(spec.model_dump_json()) == spec
 
@@ -45,5 +46,5 @@ def test_those_for_a_key_are_selected_in_order() -> None:
         InstanceSpec(name="a", symbols=("ETHUSDT",)),
         InstanceSpec(name="b", symbols=("BTCUSDT", "ETHUSDT")),
     ]
-    assert [s.name for s in specs_for("binance:BTCUSDT", specs)] == ["c", "b"]
-    assert [s.name for s in specs_for("binance-usdm:ETHUSDT", specs)] == ["c", "a", "b"]
+    assert [s.name for s in specs if s.applies_to("binance:BTCUSDT")] == ["c", "b"]
+    assert [s.name for s in specs if s.applies_to("binance-usdm:ETHUSDT")] == ["c", "a", "b"]

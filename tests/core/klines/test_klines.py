@@ -124,15 +124,14 @@ def test_more_empty_windows_than_the_limit_are_not_filled() -> None:
     assert klines(few.on_tick(10**15))[0].open_us == 360 * S
 
 
-def test_higher_klines_follow_the_base_kline_that_completes_them() -> None:
+def test_of_klines_that_end_together_the_longest_comes_first() -> None:
     build = made("1h", "1m", "3m", "5m")
     build.on_tick(0)
     out = klines(build.on_trades(batch(*((i, 60 * i, i + 1, 1) for i in range(61)))))
     named = shown(out, "interval", "trades")
-    assert named[:3] == [("1m", 1), ("1m", 1), ("1m", 1)]
-    assert named[3] == ("3m", 3)
-    assert named[-4:] == [("1m", 1), ("3m", 3), ("5m", 5), ("1h", 60)]
-    hour = out[-1]
+    assert named[:4] == [("1m", 1), ("1m", 1), ("3m", 3), ("1m", 1)]
+    assert named[-4:] == [("1h", 60), ("5m", 5), ("3m", 3), ("1m", 1)]
+    hour = out[-4]
     assert (hour.open_units, hour.close_units, hour.volume_units) == (1, 60, 60)
     assert (hour.first_id, hour.last_id, hour.complete) == (0, 59, True)
     assert [k.seq for k in out] == sorted({k.seq for k in out})
@@ -214,7 +213,7 @@ def test_a_gap_marks_the_windows_it_touches_and_hides_those_inside_it() -> None:
     assert shown(out, "interval", "open_us", "complete") == [
         ("1m", 60 * S, False), ("5m", 0, False),
         ("1m", 660 * S, False), ("1m", 720 * S, True), ("1m", 780 * S, True),
-        ("1m", 840 * S, True), ("5m", 600 * S, False), ("15m", 0, False), ("1m", 900 * S, True),
+        ("15m", 0, False), ("5m", 600 * S, False), ("1m", 840 * S, True), ("1m", 900 * S, True),
     ]  # fmt: skip
 
 
@@ -328,5 +327,5 @@ def test_there_are_no_klines_of_nothing_in_a_break_and_flat_ones_in_a_halt() -> 
     resumed.on_trades(batch((2, 250, 12, 1)))
     issued = klines(resumed.on_tick(301 * S))
     assert [(str(k.interval), k.open_us, k.trades) for k in issued] == [
-        ("1m", 240 * S, 1), ("5m", 0, 2),
+        ("5m", 0, 2), ("1m", 240 * S, 1),
     ]  # fmt: skip

@@ -124,7 +124,7 @@ class Oracle:
         if not self.hole and (to - self.cursor) // self.plan.base.length_us <= self.plan.max_fill:
             while self.cursor < to:
                 self.close(self.cursor)
-        for interval in self.higher:
+        for interval in reversed(self.higher):
             if interval in self.open and interval.end_of(self.open[interval]) <= to:
                 self.emit(interval, self.open.pop(interval))
         self.cursor, self.current = to, True
@@ -132,11 +132,11 @@ class Oracle:
     def close(self, at: int) -> None:
         self.hold(at)
         self.cursor = self.end(at)
-        self.emit(self.plan.base, at)
-        for interval in self.higher:
+        for interval in reversed(self.higher):
             self.open[interval] = interval.open_of(at)
             if interval.end_of(self.open[interval]) == self.cursor:
                 self.emit(interval, self.open.pop(interval))
+        self.emit(self.plan.base, at)
 
     def hold(self, at: int) -> None:
         self.held = sorted({*self.held, at})[-self.plan.keep :]

@@ -58,9 +58,9 @@ def test_klines_of_others_are_folded_as_they_are() -> None:
     build = made()
     out = klines([k for m in range(4) for k in build.on_kline(kline(m, 10 + m))])
     assert shown(out, "interval", "trades", "complete") == [
-        ("1m", 3, True), ("1m", 3, True), ("1m", 3, True), ("3m", 9, True), ("1m", 3, True),
+        ("1m", 3, True), ("1m", 3, True), ("3m", 9, True), ("1m", 3, True), ("1m", 3, True),
     ]  # fmt: skip
-    assert (out[3].open_units, out[3].close_units, out[3].first_id) == (10, 12, -1)
+    assert (out[2].open_units, out[2].close_units, out[2].first_id) == (10, 12, -1)
     assert build.on_kline(kline(2, 99)) == []
     assert shown(build.forming(), "interval", "close_units") == [("3m", 13)]
 

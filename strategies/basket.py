@@ -1,0 +1,354 @@
+"""An instance that looks at several symbols: their klines, aligned on the time they end.
+
+The hosts of its symbols send their klines here, in no order that could be relied on between them.
+What ends at a time is taken once every symbol has given its kline that ends then or later: first
+the legs', then its own, and of each the longer intervals before the shorter. So what is said does
+not depend on which symbol was faster.
+
+    BTCUSDT ─► k k k ──────┐ waits
+    ETHUSDT ─► k k ────────┴─► in order of their ends ─► strategy
+
+A command reaches each symbol at a place of its own; it takes effect behind the latest of them. One
+that is new takes what ends before that silently: the klines that its symbols had, and fetched.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from core.market.errors import SnapshotError, StrategyError
+from core.market.events import InstanceChanged, StrategyErrored
+from core.market.intervals import interval
+from core.market.kline import Kline
+from core.market.position import Positions
+from core.market.signal import Signal
+from core.market.symbols import Instrument
+from strategies.base import Snapshot
+from strategies.guard import Guard
+from strategies.history import History, in_order
+from strategies.registry import REGISTRY, Registry
+from strategies.slot import Row, Slot
+from strategies.spec import InstanceSpec, Wanted
+
+Said: TypeAlias = Kline | Signal | StrategyErrored | InstanceChanged
+
+_HEAD = ("basket", 1)
+
+_NEVER = -(2**63)
+
+MOST_WAITING = 40_000
+"""Klines of one symbol that wait for another one: four weeks of 1m."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enlist:
+    """What a symbol's host passes on of a command.
+
+    Attributes:
+        key: The symbol's.
+        time_us: The exchange's time at its place in that symbol's data.
+        wanted: JSON of `Wanted`.
+        klines: The symbol's klines up to there, in order.
+
+    """
+
+    key: str
+    time_us: int
+    wanted: str
+    klines: tuple[Kline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToBasket:
+    """Something for the basket of that key."""
+
+    basket: str
+    item: Kline | Enlist
+
+
+@dataclass(slots=True)
+class _Member:
+    """One symbol's klines of one interval: those that were taken, and those that wait."""
+
+    leg: str
+    kept: History
+    waiting: History
+
+
+class Basket:
+    """One instance and its symbols.
+
+    Args:
+        key: The basket's (`strategies.spec.basket_key`).
+        spec: As configured; None: it comes by a command.
+        registry: Where strategies are found by name.
+        guard: Stops an instance that computes without end; None: nobody does.
+
+    """
+
+    def __init__(
+        self,
+        key: str,
+        spec: InstanceSpec | None = None,
+        registry: Registry = REGISTRY,
+        guard: Guard | None = None,
+    ) -> None:
+        self.key = key
+        self._exchange = key.partition(":")[0]
+        self._registry = registry
+        self._guard = guard
+        self._positions = Positions()
+        self._slot: Slot | None = None
+        self._members: dict[tuple[str, str], _Member] = {}
+        self._reached: dict[str, int] = {}  # by symbol's key: end of its newest own kline
+        self._enlisted: dict[str, Enlist] = {}  # of the command that has not reached all yet
+        self._due: tuple[int, str] | None = None  # a command that all have: when, and what
+        self._wanted: Wanted | None = None  # the last one that took effect
+        self._quiet_us = _NEVER  # what ends up to here is watched in silence
+        self._configured = spec
+        if spec is not None:
+            self._put(spec)
+
+    def take(self, item: Kline | Enlist) -> list[Said]:
+        """Take what a symbol's host sends; return what is said, and its own symbol's klines."""
+        if isinstance(item, Enlist):
+            return self._enlist(item)
+        member = self._members.get((item.key, item.interval.name))
+        if member is None:
+            return []
+        member.waiting.add(item)
+        if self._slot is not None and item.interval.name == self._slot.spec.interval:
+            self._reached[item.key] = item.close_us
+        out = self._released(self._common_us())
+        return [*out, *self._overfull(item)]
+
+    def status(self) -> list[Row]:
+        """Return how the instance is (`strategies.host.StrategyHost.status`)."""
+        return [] if self._slot is None else [self._slot.status()]
+
+    def snapshot(self) -> Snapshot:
+        """Return everything needed to go on: tuples of numbers, strings and packed klines."""
+        members = tuple(
+            (key, name, member.leg, *member.kept.snapshot(), member.waiting.snapshot()[1])
+            for (key, name), member in self._members.items()
+        )
+        slot = None if self._slot is None else self._slot.snapshot()
+        enlisted = tuple((e.key, e.time_us, e.wanted) for e in self._enlisted.values())
+        wanted = "" if self._wanted is None else self._wanted.model_dump_json()
+        reached = tuple(self._reached.items())
+        state = (self._positions.last, self._due, wanted, self._quiet_us, reached)
+        return (*_HEAD, self.key, state, enlisted, members, slot)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot; an instance whose parameters have changed warms up anew.
+
+        Raises:
+            SnapshotError: It is of another version, or of another basket.
+
+        """
+        found, expected = snapshot[:3], (*_HEAD, self.key)
+        if found != expected:
+            raise SnapshotError("basket", found, expected)
+        self._restore(*snapshot[3:])
+
+    def _restore(self, state: Any, enlisted: Any, members: Any, saved: Any) -> None:  # noqa: ANN401 - as unpickled
+        self._positions.last, self._due, wanted, self._quiet_us, reached = state
+        self._reached = dict(reached)
+        self._enlisted = {key: Enlist(key, at, told, ()) for key, at, told in enlisted}
+        if wanted:
+            self._again(Wanted.model_validate_json(wanted))
+        for key, name, leg, layout, kept, waiting in members:
+            if (key, name) in self._members or self._slot is None:
+                member = self._member(key, name, leg, 1)
+                member.kept.restore((layout, kept))
+                member.waiting.restore((layout, waiting))
+        slot = self._slot
+        if slot is not None and (saved is None or not slot.resume(saved, self._registry.make)):
+            self._warm(slot)
+
+    def _again(self, wanted: Wanted) -> None:
+        if wanted.configured is not None and wanted.configured != self._configured:
+            return  # as in the hosts of its symbols: who edits the settings means it
+        self._wanted = wanted
+        if wanted.state == "removed":
+            self._slot = None
+            self._members.clear()
+        else:
+            self._put(wanted.spec)
+
+    # ---- alignment ----
+
+    def _common_us(self) -> int:
+        spec = None if self._slot is None else self._slot.spec
+        if spec is None:
+            return _NEVER
+        return min(self._reached.get(self._key_of(s), _NEVER) for s in spec.watched)
+
+    def _released(self, until_us: int) -> list[Said]:
+        out: list[Said] = []
+        if self._due is not None and self._due[0] < until_us:
+            at_us, told = self._due
+            out += self._flowed(at_us)
+            self._due = None
+            out += self._obeyed(Wanted.model_validate_json(told), at_us)
+        return [*out, *self._flowed(until_us)]
+
+    def _flowed(self, until_us: int) -> list[Said]:
+        waiting = [member.waiting.take_until(until_us) for member in self._members.values()]
+        return [said for kline in in_order(waiting) for said in self._fed(kline)]
+
+    def _fed(self, kline: Kline) -> list[Said]:
+        member = self._members[kline.key, kline.interval.name]
+        member.kept.add(kline)
+        slot = self._slot
+        if slot is None:
+            return []
+        out: list[Said] = []
+        if not slot.error:
+            said = self._shown(slot, member.leg, kline)
+            if kline.close_us > self._quiet_us:
+                out += self._placed(slot, said, kline.close_us)
+        if not member.leg and kline.interval.name == slot.spec.interval:
+            out.insert(0, kline)
+            if slot.error and not slot.told:
+                out.append(self._errored(slot, kline.close_us))
+        return out
+
+    def _shown(self, slot: Slot, leg: str, kline: Kline) -> list[Signal]:
+        is_own_interval = kline.interval.name == slot.spec.interval
+        if not leg and is_own_interval:
+            slot.count_kline()
+            return slot.asked(slot.strategy.feed, kline)
+        name = "" if is_own_interval else kline.interval.name
+        slot.ask(slot.strategy.feed_other, kline, leg, name)
+        return []
+
+    def _overfull(self, kline: Kline) -> list[Said]:
+        slot = self._slot
+        waiting = self._members[kline.key, kline.interval.name].waiting
+        if slot is None or len(waiting) < MOST_WAITING:
+            return []
+        waiting.take_until(kline.close_us)
+        if slot.error:
+            return []
+        late = min(slot.spec.watched, key=lambda s: self._reached.get(self._key_of(s), _NEVER))
+        slot.error = f"{late} is {MOST_WAITING} klines behind {kline.symbol}: is it still followed?"
+        return [self._errored(slot, kline.close_us)]
+
+    # ---- commands ----
+
+    def _enlist(self, item: Enlist) -> list[Said]:
+        wanted = Wanted.model_validate_json(item.wanted)
+        if self._wanted is not None and wanted.command == self._wanted.command:
+            return []
+        others = [Wanted.model_validate_json(e.wanted).command for e in self._enlisted.values()]
+        if any(command != wanted.command for command in others):
+            self._enlisted.clear()  # a later command: what the earlier one was does not matter
+        self._enlisted[item.key] = Enlist(item.key, item.time_us, item.wanted, ())
+        self._keep_up(wanted, item)
+        if len(self._enlisted) < len(wanted.spec.watched):
+            return []
+        times = [e.time_us for e in self._enlisted.values()]
+        self._enlisted.clear()
+        if wanted.state == "removed":
+            # Nothing comes behind: up to where all have sent, and then the end.
+            return [*self._released(min(times)), *self._obeyed(wanted, max(times))]
+        if self._slot is None:
+            self._quiet_us = max(times)
+            return [*self._obeyed(wanted, max(times)), *self._released(self._common_us())]
+        self._due = max(times), item.wanted
+        return self._released(self._common_us())
+
+    def _keep_up(self, wanted: Wanted, item: Enlist) -> None:
+        leg = wanted.spec.leg_of(item.key)
+        for name, klines in groupby(sorted(item.klines, key=_name_of), key=_name_of):
+            member = self._member(item.key, name, leg, 1)
+            rows = list(klines)
+            if len(member.kept) or len(member.waiting):
+                member.kept.grow(len(rows))
+                member.kept.prepend(rows)
+            else:
+                for kline in rows:
+                    member.waiting.add(kline)
+                if name == wanted.spec.interval:
+                    self._reached[item.key] = rows[-1].close_us
+
+    def _obeyed(self, wanted: Wanted, time_us: int) -> list[Said]:
+        slot, before, self._wanted = self._slot, self._wanted, wanted
+        state, detail = str(wanted.state), ""
+        same_code = wanted.code == ("" if before is None else before.code)
+        if wanted.state == "removed":
+            self._slot = None
+            self._members.clear()
+            self._reached.clear()
+        elif slot is not None and slot.spec == wanted.spec and same_code and not slot.error:
+            slot.paused = wanted.state == "paused"
+        else:
+            try:
+                detail = self._replaced(wanted)
+            except StrategyError as error:
+                state, detail = "refused", str(error)
+        at = self._positions.at(time_us)
+        changed = (wanted.command, wanted.spec.instance, state, detail)
+        return [InstanceChanged(self.key, time_us, at, *changed)]
+
+    def _replaced(self, wanted: Wanted) -> str:
+        note = self._registry.refreshed(wanted.spec.name, wanted.code)
+        slot = self._put(wanted.spec)
+        slot.paused = wanted.state == "paused"
+        count = self._warm(slot) + sum(len(m.waiting) for m in self._members.values())
+        return "; ".join(filter(None, (f"warmed up with {count} klines", note)))
+
+    def _put(self, spec: InstanceSpec) -> Slot:
+        strategy = self._registry.make(spec)
+        self._slot = Slot(spec, strategy, self._guard)
+        own = max(strategy.lookback, strategy.convergence)
+        # The legs first: what ends together is taken in the order of the members.
+        needs = {(leg, spec.interval): own for leg in (*spec.legs, "")}
+        for need in strategy.needs:
+            at = need.leg, need.interval or spec.interval
+            needs[at] = max(needs.get(at, 0), need.klines)
+        members = {}
+        for (leg, name), klines in sorted(needs.items(), key=lambda one: not one[0][0]):
+            key = self._key_of(spec.legs[leg] if leg else spec.symbols[0])
+            members[key, name] = self._member(key, name, leg, klines)
+        self._members = members
+        return self._slot
+
+    def _member(self, key: str, name: str, leg: str, keep: int) -> _Member:
+        member = self._members.get((key, name))
+        if member is None:
+            of = interval(name)
+            member = _Member(leg, History(key, of, keep), History(key, of, MOST_WAITING))
+            self._members[key, name] = member
+        member.leg = leg
+        member.kept.grow(max(keep, 1))
+        return member
+
+    def _key_of(self, symbol: str) -> str:
+        return Instrument(self._exchange, symbol).key
+
+    def _warm(self, slot: Slot) -> int:
+        slot.error, slot.told = "", False
+        count = 0
+        for kline in in_order(member.kept for member in self._members.values()):
+            leg = self._members[kline.key, kline.interval.name].leg
+            self._shown(slot, leg, kline)
+            count += 1
+            if slot.error:
+                break  # the event comes with the next kline
+        slot.fed = 0
+        return count
+
+    def _placed(self, slot: Slot, said: list[Signal], time_us: int) -> list[Said]:
+        slot.count_signals(said)
+        return [replace(s, key=self.key, seq=self._positions.at(time_us)) for s in said]
+
+    def _errored(self, slot: Slot, time_us: int) -> StrategyErrored:
+        slot.told = True
+        seq = self._positions.at(time_us)
+        return StrategyErrored(self.key, time_us, seq, slot.spec.instance, slot.error)
+
+
+def _name_of(kline: Kline) -> str:
+    return kline.interval.name
