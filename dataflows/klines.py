@@ -8,8 +8,10 @@ themselves, cut where klines end; what is wrong with the data; and a `Glimpse` o
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -93,6 +95,7 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         self._shown_us = 0
         self._seen_us = 0
         self._due_us = 0  # time of the next glimpse; 0: nothing was traded since the last
+        self._glimpsing = "forming" in plan.passes
         if state is not None:
             self._resume(state)
 
@@ -102,8 +105,7 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         out: list[Out] = []
         for item in values:
             if isinstance(item, Trades) and len(item):
-                out += self._traded(item)
-                self._watermark_us = max(self._watermark_us, int(item.time_us.max()))
+                out += self._glimpsed(item) if self._glimpsing else self._traded(item)
             elif isinstance(item, Tick):
                 out += self._glimpses(item.time_us)
                 out += self._final(self._builder_of(item.key).on_tick(item.time_us))
@@ -113,8 +115,26 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         return out + self._forming(), False
 
     def _traded(self, trades: Trades) -> list[Out]:
-        if "forming" not in self._plan.passes:
-            return self._built(trades)
+        out: list[Out] = []
+        for piece in self._pieces(trades):
+            final = self._final(self._builder_of(piece.key).on_trades(piece))
+            out += _interleaved(piece, final) if "trades" in self._plan.passes else final
+            self._watermark_us = max(self._watermark_us, int(piece.time_us.max()))
+        return out
+
+    def _pieces(self, trades: Trades) -> Iterable[Trades]:
+        # So that each thing that is built or passed on has its place among the trades.
+        if "trades" not in self._plan.passes:
+            return [trades]
+        reached = np.maximum.accumulate(np.append(self._watermark_us, trades.time_us[:-1]))
+        late = trades.time_us < reached
+        if not late.any():
+            return [trades]
+        edges = np.flatnonzero(late | np.append(False, late[:-1]))
+        bounds = pairwise([0, *edges.tolist(), len(trades)])
+        return [trades.take(slice(a, b)) for a, b in bounds if b > a]
+
+    def _glimpsed(self, trades: Trades) -> list[Out]:
         out: list[Out] = []
         while len(trades):
             first_us = int(trades.time_us[0])
@@ -123,13 +143,9 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
             self._due_us = (self._seen_us // _GLIMPSE_US + 1) * _GLIMPSE_US
             over = trades.time_us >= self._due_us
             end = int(over.argmax()) if over.any() else len(trades)
-            out += self._built(trades.take(slice(end)))
+            out += self._traded(trades.take(slice(end)))
             trades = trades.take(slice(end, None))
         return out
-
-    def _built(self, trades: Trades) -> list[Out]:
-        final = self._final(self._builder_of(trades.key).on_trades(trades))
-        return _interleaved(trades, final) if "trades" in self._plan.passes else final
 
     def _glimpses(self, time_us: int) -> list[Out]:
         at_us = self._due_us
@@ -156,13 +172,14 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         """Return the state as plain values."""
         if self._builder is None:
             return None
-        return _HEAD, self._builder.snapshot(), self._seen_us, self._due_us
+        times = self._watermark_us, self._seen_us, self._due_us
+        return _HEAD, self._builder.snapshot(), times
 
     def _resume(self, state: tuple[object, ...]) -> None:
         match state:
-            case (head, tuple(builder), int(seen_us), int(due_us)) if head == _HEAD:
+            case (head, tuple(builder), (int(watermark), int(seen), int(due))) if head == _HEAD:
                 self._builder = self._restored(builder)
-                self._seen_us, self._due_us = seen_us, due_us
+                self._watermark_us, self._seen_us, self._due_us = watermark, seen, due
             case _:
                 raise SnapshotError("klines", state[0] if state else None, _HEAD)
 

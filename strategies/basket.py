@@ -100,7 +100,6 @@ class Basket:
         self._positions = Positions()
         self._slot: Slot | None = None
         self._members: dict[tuple[str, str], _Member] = {}
-        self._reached: dict[str, int] = {}  # by symbol's key: end of its newest own kline
         self._enlisted: dict[str, Enlist] = {}  # of the command that has not reached all yet
         self._due: tuple[int, str] | None = None  # a command that all have: when, and what
         self._wanted: Wanted | None = None  # the last one that took effect
@@ -117,8 +116,6 @@ class Basket:
         if member is None:
             return []
         member.waiting.add(item)
-        if self._slot is not None and item.interval.name == self._slot.spec.interval:
-            self._reached[item.key] = item.close_us
         out = self._released(self._common_us())
         return [*out, *self._overfull(item)]
 
@@ -135,8 +132,7 @@ class Basket:
         slot = None if self._slot is None else self._slot.snapshot()
         enlisted = tuple((e.key, e.time_us, e.wanted) for e in self._enlisted.values())
         wanted = "" if self._wanted is None else self._wanted.model_dump_json()
-        reached = tuple(self._reached.items())
-        state = (self._positions.last, self._due, wanted, self._quiet_us, reached)
+        state = (self._positions.last, self._due, wanted, self._quiet_us)
         return (*_HEAD, self.key, state, enlisted, members, slot)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -152,8 +148,7 @@ class Basket:
         self._restore(*snapshot[3:])
 
     def _restore(self, state: Any, enlisted: Any, members: Any, saved: Any) -> None:  # noqa: ANN401 - as unpickled
-        self._positions.last, self._due, wanted, self._quiet_us, reached = state
-        self._reached = dict(reached)
+        self._positions.last, self._due, wanted, self._quiet_us = state
         self._enlisted = {key: Enlist(key, at, told, ()) for key, at, told in enlisted}
         if wanted:
             self._again(Wanted.model_validate_json(wanted))
@@ -179,10 +174,15 @@ class Basket:
     # ---- alignment ----
 
     def _common_us(self) -> int:
-        spec = None if self._slot is None else self._slot.spec
-        if spec is None:
+        slot = self._slot
+        if slot is None:
             return _NEVER
-        return min(self._reached.get(self._key_of(s), _NEVER) for s in spec.watched)
+        open_us = min(self._reached_us(slot.spec, symbol) for symbol in slot.spec.watched)
+        return _NEVER if open_us == _NEVER else interval(slot.spec.interval).end_of(open_us) - 1
+
+    def _reached_us(self, spec: InstanceSpec, symbol: str) -> int:
+        member = self._members[self._key_of(symbol), spec.interval]
+        return max(member.kept.last_open_us, member.waiting.last_open_us)
 
     def _released(self, until_us: int) -> list[Said]:
         out: list[Said] = []
@@ -231,7 +231,7 @@ class Basket:
         waiting.take_until(kline.close_us)
         if slot.error:
             return []
-        late = min(slot.spec.watched, key=lambda s: self._reached.get(self._key_of(s), _NEVER))
+        late = min(slot.spec.watched, key=lambda symbol: self._reached_us(slot.spec, symbol))
         slot.error = f"{late} is {MOST_WAITING} klines behind {kline.symbol}: is it still followed?"
         return [self._errored(slot, kline.close_us)]
 
@@ -270,8 +270,6 @@ class Basket:
             else:
                 for kline in rows:
                     member.waiting.add(kline)
-                if name == wanted.spec.interval:
-                    self._reached[item.key] = rows[-1].close_us
 
     def _obeyed(self, wanted: Wanted, time_us: int) -> list[Said]:
         slot, before, self._wanted = self._slot, self._wanted, wanted
@@ -280,7 +278,6 @@ class Basket:
         if wanted.state == "removed":
             self._slot = None
             self._members.clear()
-            self._reached.clear()
         elif slot is not None and slot.spec == wanted.spec and same_code and not slot.error:
             slot.paused = wanted.state == "paused"
         else:

@@ -14,14 +14,13 @@ from typing import Any
 
 from core.market.errors import ConfigError, StrategyError
 from core.market.intervals import interval
-from core.market.symbols import SPOT
 from strategies.base import Strategy
 from strategies.bollinger_breakout import BollingerBreakout
 from strategies.loading import Found, from_entry_points, from_file, from_folder, line_of
 from strategies.macd_cross import MacdCross
 from strategies.params import StrategyParams
 from strategies.rsi_reversal import RsiReversal
-from strategies.spec import EVERY, InstanceSpec, basket_key
+from strategies.spec import EVERY, InstanceSpec, basket_symbol
 
 BUILT_IN: tuple[type[Strategy], ...] = (BollingerBreakout, MacdCross, RsiReversal)
 
@@ -224,7 +223,7 @@ def _check_inputs(strategy: Strategy, spec: InstanceSpec) -> None:
     if spec.legs and strategy.wants:
         why = f"one with legs sees klines only, not {', '.join(sorted(strategy.wants))}"
         raise StrategyError(spec.name, why)
-    if spec.legs and len(basket_key(SPOT, spec)) - len(SPOT) > _LONGEST:
+    if spec.legs and len(basket_symbol(spec)) > _LONGEST:
         why = f"`{spec.instance}` is too long a name beside those of its symbols"
         raise StrategyError(spec.name, why, hint="choose a shorter `instance`")
     own = interval(spec.interval)

@@ -122,6 +122,9 @@ def basket_key(key: str, spec: InstanceSpec) -> str:
     >>> basket_key("binance:BTCUSDT", spec)
     'binance:ETHUSDT+BTCUSDT~pair'
     """
-    exchange = Instrument.from_key(key).exchange
-    symbols = "+".join((*spec.symbols, *spec.legs.values()))
-    return f"{exchange}:{symbols}~{spec.instance}"
+    return f"{Instrument.from_key(key).exchange}:{basket_symbol(spec)}"
+
+
+def basket_symbol(spec: InstanceSpec) -> str:
+    """Return what stands in place of a symbol in that key."""
+    return f"{'+'.join((*spec.symbols, *spec.legs.values()))}~{spec.instance}"

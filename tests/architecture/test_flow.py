@@ -40,8 +40,8 @@ def test_step_names_are_stable_because_snapshots_hang_on_them(tmp_path: Path) ->
     assert set(rendered(tmp_path)) == {
         f"cryptotools.{name}"
         for name in (
-            "exchange", "arrivals", "built", "raw", "normalize", "klines", "strategies", "stored",
-            "records", "lake", "recording",
+            "exchange", "arrivals", "built", "raw", "normalize", "klines", "strategies", "legs",
+            "to_baskets", "baskets", "said", "signals", "stored", "records", "lake", "recording",
         )
     }  # fmt: skip
 
@@ -49,8 +49,8 @@ def test_step_names_are_stable_because_snapshots_hang_on_them(tmp_path: Path) ->
 def test_our_top_level_packages_clash_with_nobodys() -> None:
     own = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert own == {
-        "bench", "cli", "config", "connectors", "core", "dataflows", "simulator", "strategies",
-        "supervisor", "telemetry",
+        "bench", "cli", "config", "connectors", "core", "dataflows", "reports", "simulator",
+        "strategies", "supervisor", "telemetry",
     }  # fmt: skip
     owners = packages_distributions()
     assert all(set(owners.get(name, ["cryptotools"])) == {"cryptotools"} for name in own)

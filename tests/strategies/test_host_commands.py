@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from core.market.events import InstanceChanged
 from core.market.kline import Kline
 from core.market.signal import Signal
 from strategies.host import StrategyHost
-from strategies.registry import BUILT_IN
+from strategies.registry import BUILT_IN, Registry
 from strategies.spec import InstanceSpec, Wanted
 
 MakeKlines = Callable[..., list[Kline]]
@@ -196,3 +197,36 @@ def test_one_that_comes_back_after_a_removal_begins_anew(
     assert signals(run(hosted, rows[1000:]), name) == [
         s for s in expected if s[0] >= rows[1000].open_us
     ]
+
+
+FILE = '''
+from strategies.base import Strategy
+
+
+class Says(Strategy):
+    """Says the same at every kline."""
+
+    def setup(self, params):
+        pass
+
+    def on_kline(self, kline):
+        yield self.long(kline, "old")
+'''
+
+
+def test_an_update_takes_the_changed_file(klines: MakeKlines, tmp_path: Path) -> None:
+    file = tmp_path / "says.py"
+    file.write_text(FILE)
+    registry = Registry([])
+    registry.load(tmp_path)
+    own, rows = spec("says"), klines([1.0, 2.0, 3.0, 4.0])
+    hosted = StrategyHost(KEY, [own], registry)
+    said = run(hosted, rows[:1])
+    file.write_text(FILE.replace("old", "new"))
+    said += run(hosted, rows[1:2])
+    code = registry.reread("says")
+    hosted.want(wanted(own, "a", configured=own, code=code), [], 0)
+    said += run(hosted, rows[2:3])
+    hosted.want(wanted(own, "b", configured=own, code=code), [], 0)  # the same once more
+    said += run(hosted, rows[3:])
+    assert [reason for _, _, reason in signals(said, "says")] == ["old", "old", "new", "new"]

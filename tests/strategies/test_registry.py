@@ -262,3 +262,44 @@ def test_installed_packages_bring_strategies_by_entry_point(
     assert entry["origin"] == "entry point good = a_package_of_somebody:EveryKline"
     assert f"{tmp_path / 'a_broken_package.py'}:2: OSError: no" in str(broken)
     assert str(wrong) == "strategy `wrong`: entry point `json:dumps` is no Strategy subclass"
+
+
+def test_a_changed_file_is_taken_when_it_is_asked_for(tmp_path: Path, write: Write) -> None:
+    write("mine.py", GOOD)
+    found = Registry([])
+    found.load(tmp_path)
+    old, code = found.find("every_kline"), found.reread("every_kline")
+    assert code
+    assert found.find("every_kline") is old  # nothing has changed
+    write("mine.py", GOOD.replace("always", "now"))
+    changed = found.reread("every_kline")
+    assert changed != code
+    assert found.find("every_kline") is not old
+    assert found.refreshed("every_kline", changed) == ""
+    assert "another one than when this was commanded" in found.refreshed("every_kline", code)
+
+
+def test_a_file_that_is_broken_now_leaves_what_was_loaded(tmp_path: Path, write: Write) -> None:
+    write("mine.py", GOOD)
+    found = Registry([])
+    found.load(tmp_path)
+    old = found.find("every_kline")
+    write("mine.py", "class (:\n")
+    with pytest.raises(StrategyError, match=r"mine\.py:1"):
+        found.reread("every_kline")
+    (tmp_path / "mine.py").unlink()
+    with pytest.raises(StrategyError, match="cannot be read"):
+        found.reread("every_kline")
+    assert found.find("every_kline") is old
+
+
+def test_a_file_that_came_later_is_found(tmp_path: Path, write: Write) -> None:
+    found = Registry([])
+    found.load(tmp_path)
+    write("mine.py", GOOD)
+    assert found.reread("every_kline")
+    assert found.names() == ("every_kline",)
+
+
+def test_a_built_in_one_is_in_no_file() -> None:
+    assert Registry().reread("rsi_reversal") == ""
