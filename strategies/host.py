@@ -17,7 +17,7 @@ which the hosts of its symbols send their klines (`ToBasket`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from core.market.errors import SnapshotError, StrategyError
@@ -30,35 +30,14 @@ from core.market.trades import Trades
 from strategies.base import Snapshot
 from strategies.basket import Enlist, ToBasket
 from strategies.guard import Guard
-from strategies.history import History, in_order
+from strategies.lanes import Lanes
 from strategies.registry import REGISTRY, Registry
 from strategies.slot import Row, Slot
-from strategies.spec import InstanceSpec, Wanted, basket_key
+from strategies.spec import InstanceSpec, Wanted
 
 Said: TypeAlias = Signal | StrategyErrored
 
 _HEAD = ("strategy_host", 3)
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What one interval has, each in the order they came, and its last klines.
-
-    Attributes:
-        slots: The instances that run on its klines.
-        watchers: Those of shorter intervals that look at them as well.
-        baskets: By instance, the keys of baskets that get them.
-
-    """
-
-    history: History
-    slots: list[Slot] = field(default_factory=list)
-    watchers: list[Slot] = field(default_factory=list)
-    baskets: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_idle(self) -> bool:
-        return not (self.slots or self.watchers or self.baskets)
 
 
 class StrategyHost:
@@ -97,7 +76,7 @@ class StrategyHost:
         registry.check(*own)
         self._configured = {spec.instance: spec for spec in own}
         self._commanded: dict[str, Wanted] = {}
-        self._lanes: dict[str, _Lane] = {}  # in the order of their first instances
+        self._lanes = Lanes(key)
         self._sent: list[ToBasket] = []
         for spec in self._configured.values():
             self._add(spec)
@@ -123,7 +102,7 @@ class StrategyHost:
         """Take the unfinished kline as it stood at a time; return what is said to it."""
         lane = self._lanes.get(kline.interval.name)
         out: list[Said] = []
-        for slot in _wanting("forming", lane):
+        for slot in lane.wanting("forming") if lane is not None else ():
             said = slot.asked(slot.strategy.feed_forming, kline, time_us)
             out += self._placed(slot, said, time_us)
             if slot.error:
@@ -133,9 +112,9 @@ class StrategyHost:
     def on_event(self, event: Event) -> list[Said]:
         """Take an event about the instrument's data; return what is said to it."""
         out: list[Said] = []
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             last = lane.history.last
-            for slot in _wanting("quality", lane) if last is not None else ():
+            for slot in lane.wanting("quality") if last is not None else ():
                 said = slot.asked(slot.strategy.feed_event, event, last)
                 out += self._placed(slot, said, event.time_us)
                 if slot.error:
@@ -145,8 +124,8 @@ class StrategyHost:
     def on_trades(self, trades: Trades) -> list[Trades | Said]:
         """Take trades of one window; return them, with each thing said behind its trade."""
         found: list[tuple[int, Slot, Signal]] = []
-        for lane in self._lanes.values():
-            for slot in _wanting("trades", lane):
+        for lane in self._lanes:
+            for slot in lane.wanting("trades"):
                 of = interval(slot.spec.interval)
                 found += [(row, slot, said) for row, said in slot.asked_trades(trades, of)]
         return self._interleaved(trades, found) if found else [trades]
@@ -167,7 +146,7 @@ class StrategyHost:
         known = self._commanded.get(name)
         if known is not None and known.command == wanted.command:
             return []
-        was, had = self._slot(name), self._baskets(name)
+        was, had = self._lanes.slot(name), self._lanes.baskets_of(name)
         state, detail = self._carried_out(wanted, was, list(fetched))
         if state == "removed" and not was and not had and not self._concerns(wanted.spec):
             return []
@@ -189,7 +168,7 @@ class StrategyHost:
         """What runs here, and how."""
         return tuple(
             Wanted(spec=slot.spec, state="paused" if slot.paused else "running")
-            for slot in self._slots
+            for slot in self._lanes.slots
         )
 
     def status(self) -> list[Row]:
@@ -199,12 +178,12 @@ class StrategyHost:
         `state` is ``running``, ``warming`` (indicators without value), ``paused`` or ``errored``,
         `decision_us` the mean time per kline in this process.
         """
-        return [slot.status() for slot in self._slots]
+        return [slot.status() for slot in self._lanes.slots]
 
     @property
     def errored(self) -> tuple[str, ...]:
         """Instances that are stopped because they raised."""
-        return tuple(slot.spec.instance for slot in self._slots if slot.error)
+        return tuple(slot.spec.instance for slot in self._lanes.slots if slot.error)
 
     def kept(self, interval_name: str) -> tuple[Kline, ...]:
         """Return the klines kept of an interval, oldest first; none where no instance has it."""
@@ -213,12 +192,9 @@ class StrategyHost:
 
     def snapshot(self) -> Snapshot:
         """Return everything needed to go on: tuples of numbers, strings and packed klines."""
-        lanes = tuple(
-            (name, *lane.history.snapshot()) for name, lane in sorted(self._lanes.items())
-        )
-        slots = tuple(slot.snapshot() for slot in self._slots)
+        slots = tuple(slot.snapshot() for slot in self._lanes.slots)
         commanded = tuple(wanted.model_dump_json() for wanted in self._commanded.values())
-        return (*_HEAD, self.key, self._positions.last, lanes, slots, commanded)
+        return (*_HEAD, self.key, self._positions.last, self._lanes.snapshot(), slots, commanded)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot; what it lacks or cannot give warms up (see `warmed`).
@@ -237,12 +213,10 @@ class StrategyHost:
         self._positions.last = last
         for text in commanded:
             self._carried_out(Wanted.model_validate_json(text), None, [])
-        for name, layout, rows in lanes:
-            if name in self._lanes:
-                self._lanes[name].history.restore((layout, rows))
+        self._lanes.restore(lanes)
         saved = {(one[0], one[1]): one for one in slots}
         warmed = []
-        for slot in self._slots:
+        for slot in self._lanes.slots:
             before = saved.get((slot.spec.instance, slot.spec.interval))
             if before is None or not slot.resume(before, self._registry.make):
                 self._warm(slot)
@@ -251,58 +225,23 @@ class StrategyHost:
 
     # ---- instances ----
 
-    @property
-    def _slots(self) -> list[Slot]:
-        return [slot for lane in self._lanes.values() for slot in lane.slots]
-
-    def _slot(self, instance: str) -> Slot | None:
-        return next((slot for slot in self._slots if slot.spec.instance == instance), None)
-
-    def _baskets(self, instance: str) -> tuple[str, ...]:
-        lanes = self._lanes.values()
-        return tuple({lane.baskets[instance] for lane in lanes if instance in lane.baskets})
-
     def _concerns(self, spec: InstanceSpec) -> bool:
         return spec.sees(self.key)
 
     def _add(self, spec: InstanceSpec) -> Slot | None:
         strategy = self._registry.make(spec)
-        own = max(strategy.lookback, strategy.convergence)
         if spec.legs:
-            basket = basket_key(self.key, spec)
-            leg = spec.leg_of(self.key)
-            needs = {spec.interval: own}
-            needs |= {n.interval or spec.interval: n.klines for n in strategy.needs if n.leg == leg}
-            for name, klines in needs.items():
-                self._lane(name, klines).baskets[spec.instance] = basket
+            self._lanes.add_basket(spec, strategy)
             return None
         slot = Slot(spec, strategy, self._guard)
-        self._lane(spec.interval, own).slots.append(slot)
-        for need in strategy.needs:
-            self._lane(need.interval, need.klines).watchers.append(slot)
+        self._lanes.add_slot(slot)
         return slot
-
-    def _lane(self, name: str, keep: int) -> _Lane:
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = _Lane(History(self.key, interval(name), keep))
-        lane.history.grow(keep)
-        return lane
-
-    def _drop(self, instance: str, slot: Slot | None) -> None:
-        for lane in self._lanes.values():
-            lane.baskets.pop(instance, None)
-            lane.slots = [one for one in lane.slots if one is not slot]
-            lane.watchers = [one for one in lane.watchers if one is not slot]
-
-    def _tidy(self) -> None:
-        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle}
 
     def _carried_out(
         self, wanted: Wanted, was: Slot | None, fetched: list[Kline]
     ) -> tuple[str, str]:
         name = wanted.spec.instance
-        was = was or self._slot(name)
+        was = was or self._lanes.slot(name)
         configured = self._configured.get(name)
         if wanted.configured is not None and wanted.configured != configured:
             # Who edits the settings means it: they hold, not what was commanded before.
@@ -310,8 +249,8 @@ class StrategyHost:
         before = self._commanded.get(name)
         self._commanded[name] = wanted
         if wanted.state == "removed" or not self._concerns(wanted.spec):
-            self._drop(name, was)
-            self._tidy()
+            self._lanes.drop(name, was)
+            self._lanes.tidy()
             if configured is None:
                 del self._commanded[name]
             return "removed", ""
@@ -327,44 +266,33 @@ class StrategyHost:
             self._registry.make(wanted.spec)
         except StrategyError as error:
             return "refused", str(error)
-        self._drop(wanted.spec.instance, was)
+        self._lanes.drop(wanted.spec.instance, was)
         slot = self._add(wanted.spec)
-        self._tidy()
-        taken = self._prepend(fetched)
+        self._lanes.tidy()
+        taken = self._lanes.prepend(fetched)
         if slot is None:
             return wanted.state, ""
         slot.paused = wanted.state == "paused"
         self._warm(slot)
-        held = len(self._lanes[wanted.spec.interval].history)
+        held = len(self.kept(wanted.spec.interval))
         warmed = f"warmed up with {held} klines, {taken} of them fetched"
         return wanted.state, "; ".join(filter(None, (warmed, note)))
 
-    def _prepend(self, fetched: list[Kline]) -> int:
-        by_interval: dict[str, list[Kline]] = {}
-        for kline in fetched:
-            by_interval.setdefault(kline.interval.name, []).append(kline)
-        return sum(
-            self._lanes[name].history.prepend(klines)
-            for name, klines in by_interval.items()
-            if name in self._lanes
-        )
-
     def _enlisted(self, wanted: Wanted, had: tuple[str, ...], time_us: int) -> list[ToBasket]:
-        now = self._baskets(wanted.spec.instance)
-        lanes = [lane for lane in self._lanes.values() if wanted.spec.instance in lane.baskets]
-        klines = tuple(in_order(lane.history for lane in lanes))
-        told = wanted.model_dump_json()
-        gone = wanted.model_copy(update={"state": "removed"}).model_dump_json()
+        now = self._lanes.baskets_of(wanted.spec.instance)
+        gone = wanted.model_copy(update={"state": "removed"})
         return [
-            *(ToBasket(b, Enlist(self.key, time_us, gone, ())) for b in had if b not in now),
-            *(ToBasket(b, Enlist(self.key, time_us, told, klines)) for b in now),
+            *(self._enlist(basket, gone, time_us) for basket in had if basket not in now),
+            *(self._enlist(basket, wanted, time_us) for basket in now),
         ]
+
+    def _enlist(self, basket: str, wanted: Wanted, time_us: int) -> ToBasket:
+        klines = tuple(self._lanes.sent_to(basket))
+        return ToBasket(basket, Enlist(self.key, time_us, wanted.model_dump_json(), klines))
 
     def _warm(self, slot: Slot) -> None:
         slot.error, slot.told = "", False
-        needs = [need.interval for need in slot.strategy.needs]
-        lanes = [self._lanes[name] for name in (*needs, slot.spec.interval)]
-        for kline in in_order(lane.history for lane in lanes):
+        for kline in self._lanes.seen_by(slot):
             if kline.interval.name == slot.spec.interval:
                 slot.ask(slot.strategy.feed, kline)
             else:
@@ -401,9 +329,3 @@ class StrategyHost:
         slot.told = True
         seq = self._positions.at(time_us)
         return StrategyErrored(self.key, time_us, seq, slot.spec.instance, slot.error)
-
-
-def _wanting(what: str, lane: _Lane | None) -> list[Slot]:
-    if lane is None:
-        return []
-    return [slot for slot in lane.slots if not slot.error and what in slot.strategy.wants]
