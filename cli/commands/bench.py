@@ -19,6 +19,7 @@ from telemetry import log
 _SUITES = {
     "wire": ("bench.micro", "wire"),
     "indicators": ("bench.indicators", "indicators"),
+    "strategies": ("bench.strategies", "strategies"),
     "replay": ("bench.replay", "replay"),
     "live": ("bench.live", "live"),
     "repair": ("bench.repair", "repair"),
