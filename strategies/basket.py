@@ -217,7 +217,7 @@ class Basket:
     def _shown(self, slot: Slot, leg: str, kline: Kline) -> list[Signal]:
         is_own_interval = kline.interval.name == slot.spec.interval
         if not leg and is_own_interval:
-            slot.count_kline()
+            slot.fed += 1
             return slot.asked(slot.strategy.feed, kline)
         name = "" if is_own_interval else kline.interval.name
         slot.ask(slot.strategy.feed_other, kline, leg, name)

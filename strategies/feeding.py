@@ -38,6 +38,7 @@ class Feeder:
         self._takers: list[tuple[Callable[[float], object], int]] = []
         self._several: list[tuple[Callable[..., object], Callable[[Row], Row]]] = []
         self._read = _reader([])
+        self._only: tuple[Callable[[float], object], Callable[[Kline], float]] | None = None
         self.lookback = 1
         self.convergence = 1
 
@@ -54,11 +55,17 @@ class Feeder:
         else:
             self._takers.append((indicator.update, at[0]))
         self._read = _reader(self._fields)
+        alone = len(self._takers) == 1 and not self._several
+        self._only = (self._takers[0][0], attrgetter(self._fields[0])) if alone else None
         self.lookback = max(self.lookback, indicator.lookback)
         self.convergence = max(self.convergence, indicator.convergence)
 
     def feed(self, kline: Kline) -> None:
         """Update all of them with a kline."""
+        if self._only is not None:  # the common case, and the hot one
+            take_only, field = self._only
+            take_only(field(kline))
+            return
         row = self._read(kline)
         for take, at in self._takers:
             take(row[at])

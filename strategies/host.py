@@ -303,8 +303,10 @@ class StrategyHost:
     def _fed(self, slot: Slot, kline: Kline) -> list[Said]:
         out: list[Said] = []
         if not slot.error:
-            out += self._placed(slot, slot.asked(slot.strategy.feed, kline), kline.close_us)
-            slot.count_kline()
+            said = slot.asked(slot.strategy.feed, kline)
+            slot.fed += 1
+            if said:
+                out = self._placed(slot, said, kline.close_us)
         if slot.error and not slot.told:
             out.append(self._errored(slot, kline.close_us))
         return out

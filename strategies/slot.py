@@ -75,6 +75,7 @@ class Slot:
         if self.error:
             return []
         self.spent_ns += perf_counter_ns() - began
+        self.timed += 1
         return [] if self.paused or not answers else answers
 
     def asked_trades(self, trades: Trades, of: Interval) -> list[tuple[int, Signal]]:
@@ -93,11 +94,6 @@ class Slot:
             one = trades.take(slice(row, row + 1))
             found += [(row, s) for _, s in self.asked(self.strategy.feed_trades, one, of)]
         return found
-
-    def count_kline(self) -> None:
-        """Note that a kline was fed."""
-        self.timed += 1
-        self.fed += 1
 
     def count_signals(self, signals: list[Signal]) -> None:
         """Note what was said."""
