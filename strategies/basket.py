@@ -100,8 +100,10 @@ class Basket:
         self._positions = Positions()
         self._slot: Slot | None = None
         self._members: dict[tuple[str, str], _Member] = {}
-        self._enlisted: dict[str, Enlist] = {}  # of the command that has not reached all yet
-        self._due: tuple[int, str] | None = None  # a command that all have: when, and what
+        # By command, in their order: those that have not reached all symbols yet. One that is
+        # slow may be several commands behind.
+        self._enlisted: dict[str, dict[str, Enlist]] = {}
+        self._due: list[tuple[int, str]] = []  # commands that all have: when, and what
         self._wanted: Wanted | None = None  # the last one that took effect
         self._quiet_us = _NEVER  # what ends up to here is watched in silence
         self._configured = spec
@@ -130,9 +132,10 @@ class Basket:
             for (key, name), member in self._members.items()
         )
         slot = None if self._slot is None else self._slot.snapshot()
-        enlisted = tuple((e.key, e.time_us, e.wanted) for e in self._enlisted.values())
+        asked = (e for own in self._enlisted.values() for e in own.values())
+        enlisted = tuple((e.key, e.time_us, e.wanted) for e in asked)
         wanted = "" if self._wanted is None else self._wanted.model_dump_json()
-        state = (self._positions.last, self._due, wanted, self._quiet_us)
+        state = (self._positions.last, tuple(self._due), wanted, self._quiet_us)
         return (*_HEAD, self.key, state, enlisted, members, slot)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -148,8 +151,10 @@ class Basket:
         self._restore(*snapshot[3:])
 
     def _restore(self, state: Any, enlisted: Any, members: Any, saved: Any) -> None:  # noqa: ANN401 - as unpickled
-        self._positions.last, self._due, wanted, self._quiet_us = state
-        self._enlisted = {key: Enlist(key, at, told, ()) for key, at, told in enlisted}
+        self._positions.last, due, wanted, self._quiet_us = state
+        self._due = list(due)
+        for key, at, told in enlisted:
+            self._note(Enlist(key, at, told, ()))
         if wanted:
             self._again(Wanted.model_validate_json(wanted))
         for key, name, leg, layout, kept, waiting in members:
@@ -186,10 +191,9 @@ class Basket:
 
     def _released(self, until_us: int) -> list[Said]:
         out: list[Said] = []
-        if self._due is not None and self._due[0] < until_us:
-            at_us, told = self._due
+        while self._due and self._due[0][0] < until_us:
+            at_us, told = self._due.pop(0)
             out += self._flowed(at_us)
-            self._due = None
             out += self._obeyed(Wanted.model_validate_json(told), at_us)
         return [*out, *self._flowed(until_us)]
 
@@ -241,22 +245,35 @@ class Basket:
         wanted = Wanted.model_validate_json(item.wanted)
         if self._wanted is not None and wanted.command == self._wanted.command:
             return []
-        others = [Wanted.model_validate_json(e.wanted).command for e in self._enlisted.values()]
-        if any(command != wanted.command for command in others):
-            self._enlisted.clear()  # a later command: what the earlier one was does not matter
-        self._enlisted[item.key] = Enlist(item.key, item.time_us, item.wanted, ())
+        self._note(item)
         self._keep_up(wanted, item)
-        if len(self._enlisted) < len(wanted.spec.watched):
-            return []
-        times = [e.time_us for e in self._enlisted.values()]
-        self._enlisted.clear()
+        out: list[Said] = []
+        while self._enlisted:
+            command, own = next(iter(self._enlisted.items()))
+            wanted = Wanted.model_validate_json(next(iter(own.values())).wanted)
+            if len(own) < len(wanted.spec.watched):
+                break
+            del self._enlisted[command]
+            out += self._reached_all(wanted, [e.time_us for e in own.values()])
+        return out
+
+    def _note(self, item: Enlist) -> None:
+        command = Wanted.model_validate_json(item.wanted).command
+        told = Enlist(item.key, item.time_us, item.wanted, ())
+        self._enlisted.setdefault(command, {})[item.key] = told
+
+    def _reached_all(self, wanted: Wanted, times: list[int]) -> list[Said]:
         if wanted.state == "removed":
             # Nothing comes behind: up to where all have sent, and then the end.
-            return [*self._released(min(times)), *self._obeyed(wanted, max(times))]
+            out = self._released(min(times))
+            for _, told in self._due:
+                out += self._obeyed(Wanted.model_validate_json(told), max(times))
+            self._due.clear()
+            return [*out, *self._obeyed(wanted, max(times))]
         if self._slot is None:
             self._quiet_us = max(times)
             return [*self._obeyed(wanted, max(times)), *self._released(self._common_us())]
-        self._due = max(times), item.wanted
+        self._due.append((max(times), wanted.model_dump_json()))
         return self._released(self._common_us())
 
     def _keep_up(self, wanted: Wanted, item: Enlist) -> None:
@@ -264,11 +281,12 @@ class Basket:
         for name, klines in groupby(sorted(item.klines, key=_name_of), key=_name_of):
             member = self._member(item.key, name, leg, 1)
             rows = list(klines)
-            if len(member.kept) or len(member.waiting):
-                member.kept.grow(len(rows))
-                member.kept.prepend(rows)
-            else:
-                for kline in rows:
+            first_us = min((k.open_us for k in (*member.kept, *member.waiting)), default=_NEVER)
+            last_us = max(member.kept.last_open_us, member.waiting.last_open_us)
+            member.kept.grow(len(rows) + len(member.kept))
+            member.kept.prepend(k for k in rows if k.open_us < first_us)
+            for kline in rows:
+                if kline.open_us > last_us:
                     member.waiting.add(kline)
 
     def _obeyed(self, wanted: Wanted, time_us: int) -> list[Said]:
@@ -277,7 +295,8 @@ class Basket:
         same_code = wanted.code == ("" if before is None else before.code)
         if wanted.state == "removed":
             self._slot = None
-            self._members.clear()
+            if not self._enlisted:  # nobody waits for its klines
+                self._members.clear()
         elif slot is not None and slot.spec == wanted.spec and same_code and not slot.error:
             slot.paused = wanted.state == "paused"
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 
 from cli.commands.tail import address
@@ -18,9 +19,11 @@ from connectors.redis.keys import stream_key
 from connectors.redis.reader import Reader
 from core.control import InstanceCommand
 from core.market.errors import ConfigError, ServiceError, StrategyError
+from core.market.symbols import Instrument
 from dataflows.heartbeat import Row
 from dataflows.setup import prepare
 from strategies.registry import REGISTRY
+from strategies.spec import InstanceSpec, basket_key
 from supervisor.status import read_instances, read_status
 
 _SECONDS = 30.0
@@ -98,6 +101,9 @@ def _register_changes(group: typer.Typer) -> None:
         symbol: Annotated[
             list[str] | None, typer.Option("--symbol", "-s", help="Only on these; * is each.")
         ] = None,
+        leg: Annotated[
+            list[str] | None, typer.Option(metavar="LEG=SYMBOL", help="A further symbol it sees.")
+        ] = None,
         param: Param = None,
         wait: Wait = _SECONDS,
         config: ConfigFile = None,
@@ -106,8 +112,9 @@ def _register_changes(group: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Run an instance from now on, warmed up as if it had run from the start."""
+        legs = {one: str(value).upper() for one, value in _params(leg, "--leg").items()}
         spec = {"name": strategy, "interval": interval, "symbols": symbol or ["*"],
-                "params": _params(param)}  # fmt: skip
+                "params": _params(param), "legs": legs}  # fmt: skip
         _command(_settings(config, set_), "add", name or strategy, wait, json=json, spec=spec)
 
     @group.command()
@@ -120,10 +127,11 @@ def _register_changes(group: typer.Typer) -> None:
         *,
         json: Json = False,
     ) -> None:
-        """Give a running instance other parameters; those not named stay."""
+        """Give a running instance other parameters, and its file as it is now.
+
+        Parameters that are not named stay.
+        """
         params = _params(param)
-        if not params:
-            raise ConfigError("--param", "nothing to change", hint="--param period=21")
         _command(_settings(config, set_), "update", instance, wait, json=json, params=params)
 
 
@@ -150,12 +158,12 @@ def _settings(config: Any, set_: list[str] | None) -> Settings:  # noqa: ANN401 
     return prepare(config, overrides(set_))
 
 
-def _params(pairs: list[str] | None) -> dict[str, Any]:
+def _params(pairs: list[str] | None, option: str = "--param") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise ConfigError("--param", f"`{pair}` is no NAME=VALUE", hint="--param period=21")
+            raise ConfigError(option, f"`{pair}` is no NAME=VALUE", hint="--param period=21")
         try:
             found[name] = jsonlib.loads(value)
         except ValueError:
@@ -170,7 +178,8 @@ def _command(
     if action == "add":
         REGISTRY.find(command.spec["name"])  # a misspelt one is found before anything is sent
     url = address(settings)
-    keys = list(read_status(settings.state_dir).symbols)
+    keys = set(read_status(settings.state_dir).symbols)
+    keys |= {row["key"] for row in read_instances(settings.state_dir)} | _basket(command, keys)
     reader, sender = Reader(url), Sender(url)
     since = {stream_key(key, "event"): reader.last_id(stream_key(key, "event")) for key in keys}
     shards = [f"shard-{n}" for n in range(settings.binance.shards)]
@@ -185,10 +194,25 @@ def _command(
             f"{len(outcomes)} of {len(shards)} shards have answered within {wait:g} s",
             hint="is it running (`cryptotools status`)? The command waits for it",
         )
-    named = command.spec.get("symbols", ["*"])
-    exact = {k for k in keys if "*" in named or k.partition(":")[2] in {s.upper() for s in named}}
+    exact = _basket(command, keys) or _named(command, set(read_status(settings.state_dir).symbols))
     wanted = exact if action == "add" else _running(settings, instance, exact)
     _show_changes(_changes(reader, since, command.id, wanted, until), json=json)
+
+
+def _named(command: InstanceCommand, keys: set[str]) -> set[str]:
+    named = {symbol.upper() for symbol in command.spec.get("symbols", ["*"])}
+    return {key for key in keys if "*" in named or Instrument.from_key(key).symbol in named}
+
+
+def _basket(command: InstanceCommand, keys: set[str]) -> set[str]:
+    # The key under which an instance with legs speaks.
+    if not command.spec.get("legs") or not keys:
+        return set()
+    try:
+        spec = InstanceSpec.model_validate({**command.spec, "instance": command.instance})
+    except ValidationError:
+        return set()  # the flow says what is wrong with it
+    return {basket_key(min(keys), spec)}
 
 
 def _running(settings: Settings, instance: str, otherwise: set[str]) -> set[str]:

@@ -232,6 +232,58 @@ def test_commands_take_effect_behind_the_latest_place(
     assert flow.basket.status() == []
 
 
+@given(
+    places=st.lists(st.integers(0, 3), min_size=10, max_size=10),
+    choices=st.lists(st.booleans(), max_size=400),
+    stops=st.sets(st.integers(0, 400), max_size=5),
+)
+@drawn
+def test_a_symbol_may_be_many_commands_ahead_of_the_other(
+    klines: MakeKlines,
+    walk: list[float],
+    places: list[int],
+    choices: list[bool],
+    stops: set[int],
+) -> None:
+    other = SPEC.model_copy(update={"params": {"period": 5}})
+    commands = [
+        (60, Wanted(command="a", spec=SPEC)),
+        (70, Wanted(command="b", spec=other)),
+        (80, Wanted(command="c", spec=other, state="paused")),
+        (90, Wanted(command="d", spec=other, state="removed")),
+        (150, Wanted(command="e", spec=SPEC)),
+    ]
+    at = {
+        key: {commands[n][0] + places[n + offset]: commands[n][1] for n in range(5)}
+        for key, offset in ((ETH, 0), (BTC, 5))
+    }
+    rows = market(klines, walk[:200])
+
+    def run(order: list[Kline]) -> Flow:
+        flow = Flow()
+        seen: dict[str, list[Kline]] = {ETH: [], BTC: []}
+        for n, kline in enumerate(order):
+            key, minute = kline.key, kline.open_us // MINUTE_US
+            if kline.interval.name == "1m" and minute in at[key]:
+                flow.tell(key, at[key][minute], seen[key], kline.open_us + 7)
+            flow.give(kline)
+            seen[key].append(kline)
+            if n in stops:
+                flow.restart()
+        return flow
+
+    expected = run(list(in_order([rows[BTC], rows[ETH]])))
+    flow = run(mixed(rows, choices))
+    assert flow.said == expected.said
+    assert flow.states == expected.states
+    assert [state for _, state in flow.states] == [
+        "running", "running", "paused", "removed", "running",
+    ]  # fmt: skip
+    plain = straight(klines, walk[:200]).said
+    last = max(150 + places[4], 150 + places[9]) * MINUTE_US
+    assert [s for s in flow.said if s[0] >= last] == [s for s in plain if s[0] >= last]
+
+
 def test_a_leg_without_a_kline_in_a_window_is_none_there(
     klines: MakeKlines, walk: list[float]
 ) -> None:

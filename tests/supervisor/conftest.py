@@ -154,7 +154,8 @@ def calm() -> Iterator[Simulator]:
 
 
 def lake_rows(lake: Path, kind: str, symbol: str, *, interval: str = "") -> list[dict[str, Any]]:
-    folder = lake / kind / "exchange=binance" / f"symbol={symbol}"
+    name = symbol.replace("+", "%2B").replace("~", "%7E")
+    folder = lake / kind / "exchange=binance" / f"symbol={name}"
     folder = folder / f"interval={interval}" if interval else folder
     return [
         row

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,104 @@ def test_instances_come_change_and_go_by_commands(job: Make, calm: Simulator) ->
     code, said = own.run("verify-parity")  # a replay obeys the same commands
     assert code == 0, said
     assert "signals" in said
+
+
+SEES_ALL = '''
+from core.indicators.ema import Ema
+from core.indicators.sma import Sma
+from strategies.base import Strategy
+
+
+class Sees(Strategy):
+    """Speaks of all that there is to see."""
+
+    state = ("rows", "sum")
+
+    def setup(self, params):
+        self.near, self.far = self.use(Sma(2)), self.use(Ema(2), interval="1m")
+        self.rows = self.sum = 0
+
+    def on_kline(self, kline):
+        if kline.open_us % 10_000_000 == 0:
+            yield self.long(kline, f"{self.near.value:.6f} {self.far.value:.6f} {self.rows}")
+
+    def on_trades(self, trades):
+        for row, quantity in enumerate(trades.quantity.tolist()):
+            self.rows += 1
+            self.sum += quantity
+            if self.rows % 500 == 0:
+                yield self.short(self.at(row), f"{self.rows} trades of {self.sum}")
+
+    def on_forming(self, kline):
+        if kline.close_us % 60_000_000 > 50_000_000:
+            yield self.flat(kline, f"{self.near.peek(kline.close):.6f}")
+
+    def on_quality(self, event, kline):
+        yield self.flat(kline, f"{event.kind}")
+
+
+class Pair(Strategy):
+    """Speaks of two symbols."""
+
+    legs = ("btc",)
+
+    def setup(self, params):
+        self.own, self.other = self.use(Sma(3)), self.use(Ema(3), leg="btc")
+
+    def on_kline(self, kline):
+        beside = self.leg("btc", kline)
+        close = "none" if beside is None else beside.text("close")
+        yield self.long(kline, f"VERSION {self.own.value:.6f} {self.other.value:.6f} {close}")
+'''
+
+PAIR = "binance:ETHUSDT+BTCUSDT~pair"
+
+
+def test_strategies_that_see_everything_outlast_a_kill_and_are_replayed(
+    job: Make, calm: Simulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "sees.py").write_text(SEES_ALL)
+    specs = json.dumps([{"name": "sees", "interval": "1s"}])
+    own = job(calm, BINANCE__SHARDS="2", RECORDING__PATH="recordings", KLINES__BASE="1s",
+              KLINES__INTERVALS="1s,1m", STRATEGIES_DIR=str(folder), STRATEGIES=specs)  # fmt: skip
+    up = own.start("up", "-w", "2")
+    before = own.well()
+    add = ("strategy", "add", "pair", "-i", "1s", "-s", "ethusdt", "--leg", "btc=btcusdt")
+    code, said = own.run(*add)
+    assert code == 0, said
+    assert PAIR in said
+    assert "running" in said
+
+    def signals(key: str) -> list[dict[str, Any]]:
+        return lake_rows(own.folder / "lake", "signals", key.partition(":")[2])
+
+    snapshots = own.status()["processes"]["0"]["snapshots"]
+    until(lambda: own.status()["processes"]["0"]["snapshots"] > snapshots + 4, 30, "a snapshot")
+    os.kill(before["processes"]["0"]["pid"], signal.SIGKILL)
+    own.well(restarts=1)
+    accepted = own.status()["rows"]["accepted"]
+    until(lambda: own.status()["rows"]["accepted"] > accepted + 5000, 60, "data")
+    assert own.end(up) == 0
+    code, said = own.run("verify-parity")
+    assert code == 0, said
+    assert "~pair" in said
+
+    (folder / "sees.py").write_text(SEES_ALL.replace("VERSION", "changed"))
+    again = own.start("up", "-w", "2")
+    own.well()
+    code, said = own.run("strategy", "update", "pair")
+    assert code == 0, said
+    snapshots = own.status()["processes"]["0"]["snapshots"]
+    until(lambda: own.status()["processes"]["0"]["snapshots"] > snapshots + 4, 30, "a snapshot")
+    assert own.end(again) == 0
+    spoken = signals(PAIR)
+    opens = [micros(row["time"]) for row in spoken]
+    assert opens == list(range(opens[0], opens[0] + len(opens) * 1_000_000, 1_000_000))
+    assert spoken[-1]["reason"].startswith("changed")
+    assert not any(row["reason"].endswith("none") for row in spoken)
+    assert {row["side"] for row in signals("binance:BTCUSDT")} == {"long", "short", "flat"}
 
 
 def test_a_frozen_flow_is_started_again(job: Make, calm: Simulator) -> None:
