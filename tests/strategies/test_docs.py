@@ -109,3 +109,18 @@ def test_the_reference_lists_each_strategy_and_its_parameters() -> None:
         first, matters = strategy.lookback + 1, strategy.convergence
         text = f"First signal after {first} klines; the start no longer matters after {matters}."
         assert text in section
+
+
+def test_the_files_of_the_guide_to_inputs_load_and_look_at_what_they_say(tmp_path: Path) -> None:
+    guide = (DOCS / "guides" / "strategy-inputs.md").read_text()
+    files = re.findall(
+        r"^```python\n# my_strategies/(\w+)\.py\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL
+    )
+    for name, text in files:
+        (tmp_path / f"{name}.py").write_text(text)
+    registry = Registry([])
+    assert registry.load(tmp_path) == ()
+    assert registry.names() == ("btc_filter", "large_trades", "trend_dip")
+    assert registry.wants == {"trades"}
+    spec = InstanceSpec(name="btc_filter", symbols=("ETHUSDT",), legs={"btc": "BTCUSDT"})
+    registry.check(InstanceSpec(name="trend_dip"), InstanceSpec(name="large_trades"), spec)
