@@ -7,6 +7,7 @@ from typing import Any
 
 from config.settings import Settings, load, load_saved
 from core.market.intervals import interval
+from core.paper.config import PaperConfig
 from dataflows.klines import KlinePlan
 from strategies import registry
 from telemetry import log
@@ -47,3 +48,8 @@ def kline_plan(settings: Settings, *, live: bool = True) -> KlinePlan:
         empty=klines.empty,
         forming_us=klines.forming_ms * 1000 if live else 0,
     )
+
+
+def paper_of(settings: Settings) -> PaperConfig | None:
+    """Return how the paper portfolio trades; None where it is switched off."""
+    return settings.paper if settings.paper.enabled else None

@@ -25,7 +25,8 @@ from strategies.host import StrategyHost
 from strategies.spec import InstanceSpec, Wanted
 from telemetry import metrics
 
-Out: TypeAlias = Signal | StrategyErrored | InstanceChanged
+Out: TypeAlias = Kline | Signal | StrategyErrored | InstanceChanged
+"""A final kline is passed on before what it caused."""
 LOG = logging.getLogger("cryptotools.strategies")
 
 _SECONDS = 1.0
@@ -49,6 +50,7 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         for item in values:
             if isinstance(item, Kline):
                 if item.status is Status.FINAL:
+                    out.append(item)
                     out += self._host_of(item.key).on_kline(item)
             elif isinstance(item, Told):
                 out += self._obey(item)
@@ -105,5 +107,5 @@ def _guard() -> Guard:
 def run_strategies(
     klines: KeyedStream[KlineOut], specs: tuple[InstanceSpec, ...]
 ) -> Stream[tuple[str, Out]]:
-    """Return signals (and errors of strategies), keyed as before."""
+    """Return final klines and, behind each, its signals (and errors), keyed as before."""
     return op.stateful_batch("strategies", klines, partial(StrategiesLogic, specs=specs))
