@@ -101,3 +101,8 @@ def market(ticks: Iterable[Tick], said: Iterable[Signal], minutes: int) -> list[
             out.append(kline(n // 5, *(five or [last]), of=M5, count=len(five)))
             out += by_close.get(("5m", (n - 4) * MINUTE_US), [])
     return out
+
+
+def told(row: object, names: str) -> tuple[object, ...]:
+    """Return the attributes named, separated by blanks."""
+    return tuple(getattr(row, name) for name in names.split())

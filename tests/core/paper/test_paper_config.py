@@ -10,6 +10,7 @@ from cli.commands.config import as_toml
 from config.settings import load
 from core.market.errors import ConfigError
 from core.paper.config import PaperConfig
+from tests.core.paper.stream import told
 
 
 def paper(**tree: object) -> PaperConfig:
@@ -19,15 +20,15 @@ def paper(**tree: object) -> PaperConfig:
 def test_the_defaults_trade_all_of_ten_thousand_at_binances_fee() -> None:
     own = paper()
     assert own.enabled
-    assert (own.cash, own.size_mode, own.size, own.leverage) == (10_000, "equity", 1, 1)
-    assert (own.fee_bps, own.slippage_bps, own.short, own.fill) == (10, 1, True, "next")
+    assert told(own, "cash size_mode size leverage") == (10_000, "equity", 1, 1)
+    assert told(own, "fee_bps slippage_bps short fill") == (10, 1, True, "next")
 
 
 def test_numbers_are_exact_however_they_are_written() -> None:
     assert paper(fee_bps=7.5).fee_bps == Decimal("7.5")
     env = {"CRYPTOTOOLS_PAPER__SIZE": "0.1", "CRYPTOTOOLS_PAPER__FILL": "open"}
     own = load(env=env, dotenv=None).paper
-    assert (own.size, own.fill) == (Decimal("0.1"), "open")
+    assert told(own, "size fill") == (Decimal("0.1"), "open")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.market.paper import TOTAL, Equity
 from core.paper.total import entry_of, join, quote_of
-from tests.core.paper.stream import Item, kline, run, signal
+from tests.core.paper.stream import Item, kline, run, signal, told
 
 ZERO = Decimal(0)
 
@@ -28,16 +28,16 @@ def test_each_counts_with_its_last_row_until_the_next() -> None:
     one = [row("x:AUSDT", 1, 1000, fills=1), row("x:AUSDT", 3, 900, fees=5, fills=2)]
     two = [row("x:BUSDT", 2, 1100, unrealised=60), row("x:BUSDT", 3, 1300, fills=4)]
     first, second, third = join(one, two)
-    assert (first.time_us, first.capital, first.equity, first.drawdown) == (1, 1000, 1000, 0)
-    assert (second.time_us, second.capital, second.equity, second.peak) == (2, 2000, 2100, 2100)
-    assert (second.unrealised, second.realised) == (60, 40)
-    assert (third.time_us, third.equity, third.fees, third.fills) == (3, 2200, 5, 6)
+    assert told(first, "time_us capital equity drawdown") == (1, 1000, 1000, 0)
+    assert told(second, "time_us capital equity peak") == (2, 2000, 2100, 2100)
+    assert told(second, "unrealised realised") == (60, 40)
+    assert told(third, "time_us equity fees fills") == (3, 2200, 5, 6)
 
 
 def test_one_that_joins_brings_cash_and_no_profit() -> None:
     one = [row("x:AUSDT", 1, 1200), row("x:AUSDT", 2, 1100)]
     *_, last = join(one, [row("x:BUSDT", 3, 5000, start=5000)])
-    assert (last.equity, last.peak, last.drawdown) == (6100, 6200, -100)
+    assert told(last, "equity peak drawdown") == (6100, 6200, -100)
 
 
 def test_nothing_gives_nothing() -> None:
@@ -63,10 +63,8 @@ def test_an_instruments_total_joined_alone_is_what_it_said_itself() -> None:
     items: list[Item] = [kline(0, 10_000), signal(0, "long"), kline(1, 10_000, 12_000)]
     items += [signal(1, "short", "b"), kline(2, 11_000, 9_000), kline(3, 9_000, 14_000)]
     rows = [r for r in run(items) if isinstance(r, Equity) and r.instance == TOTAL]
-    for told, joined in zip(rows, join(rows), strict=True):
-        assert (told.equity, told.peak, told.drawdown) == (
-            joined.equity, joined.peak, joined.drawdown,
-        )  # fmt: skip
+    for own, joined in zip(rows, join(rows), strict=True):
+        assert told(own, "equity peak drawdown") == told(joined, "equity peak drawdown")
 
 
 def test_the_entry_is_the_fills_price() -> None:
