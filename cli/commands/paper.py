@@ -27,7 +27,7 @@ from dataflows.setup import prepare
 _COARSE = {"BTC", "ETH", "BNB"}
 _COLUMNS = (
     "symbol", "instance", "position", "entry", "price", "realised", "unrealised", "fees", "equity",
-    "drawdown", "fills", "until", "",
+    "earned", "drawdown", "fills", "at", "",
 )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def register(app: typer.Typer) -> None:
         if json:
             print_json(_as_dict(found))
         elif found.newest:
-            OUT.print(table(*_COLUMNS, rows=_rows(found), right=tuple(range(2, 11))))
+            OUT.print(table(*_COLUMNS, rows=_rows(found), right=tuple(range(2, 12))))
         else:
             _explain(settings)
 
@@ -157,6 +157,8 @@ def _as_dict(found: _Found) -> dict[str, object]:
 
 def _rows(found: _Found) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
+    keys = {key for key, _ in found.newest}
+    exchanges = len({key.partition(":")[0] for key in keys})
     # The total of an instrument stands behind its accounts.
     for (key, name), row in sorted(
         found.newest.items(), key=lambda item: (item[0][0], item[0][1] == TOTAL, item[0][1])
@@ -166,26 +168,28 @@ def _rows(found: _Found) -> list[tuple[object, ...]]:
         position = plain(row.position)
         start = row.equity - row.realised - row.unrealised + row.fees
         note = "[bold red]bankrupt[/]" if _bankrupt(row) else ""
-        own = (escape(key), escape(name), position, entry, plain(row.price))
+        symbol = key if exchanges > 1 else key.partition(":")[2]
+        own = (escape(symbol), escape(name), position, entry, plain(row.price))
         rows.append((*own, *_amounts(row, start, quote), note))
     for quote, total in found.totals.items():
-        if sum(quote_of(key) == quote for key in {key for key, _ in found.newest}) > 1:
-            own = (f"[bold]all in {quote}[/]", "", "", "", "")
+        if sum(quote_of(key) == quote for key in keys) > 1:
+            own = ("[bold]all[/]", f"in {escape(quote)}", "", "", "")
             rows.append((*own, *_amounts(total, total.capital, quote), ""))
     return rows
 
 
 def _amounts(row: Equity | Standing, start: Decimal, quote: str) -> tuple[object, ...]:
-    earned = f" ({(row.equity / start - 1) * 100:+.2f} %)" if start else ""
-    fallen = f" ({row.drawdown / row.peak * 100:.2f} %)" if row.peak > 0 else ""
+    earned = f"{(row.equity / start - 1) * 100:+.2f} %" if start else ""
+    fallen = f"{row.drawdown / row.peak * 100:.2f} %" if row.peak > 0 else ""
     return (
         _money(row.realised, quote),
         _money(row.unrealised, quote),
         _money(row.fees, quote),
-        _money(row.equity, quote) + earned,
-        _money(row.drawdown, quote) + fallen,
+        _money(row.equity, quote),
+        earned,
+        fallen,
         row.fills,
-        time_text(row.time_us)[:19],
+        time_text(row.time_us)[5:16].replace("T", " "),
     )
 
 
