@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from connectors.parquet.decimals import Array, from_sums, to_decimals, to_sums, to_units
 from connectors.parquet.layout import Kind
 from core.market import decimals, schemas
+from core.market.errors import DecimalError
 from core.market.events import Event, Quarantined
 from core.market.intervals import interval
 from core.market.kline import MEASURES, PRICES, VOLUMES, Kline
@@ -186,11 +188,18 @@ def _paper_batch(records: Sequence[Any], schema: pa.Schema) -> Batch:
     columns: Columns = {"time": _times(r.time_us for r in records)}
     for field in schema:
         if field.type == schemas.SUM:
-            values = (getattr(r, field.name) for r in records)
-            columns[field.name] = to_sums((decimals.units_at(v, 18), 18) for v in values)
+            columns[field.name] = _sums([getattr(r, field.name) for r in records])
         elif field.name != "time":
             columns[field.name] = [getattr(r, field.name) for r in records]
     return _batch(columns, schema)
+
+
+def _sums(values: list[Decimal]) -> Array:
+    try:
+        return pa.array(values, schemas.SUM)
+    except pa.ArrowInvalid as error:
+        widest = max(values, key=lambda value: len(decimals.plain(value)))
+        raise DecimalError(widest, str(error)) from None
 
 
 def _paper_rows(batch: Batch, schema: pa.Schema) -> Iterator[dict[str, Any]]:
