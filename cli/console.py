@@ -9,9 +9,18 @@ from cli.output import OUT, print_json
 from core.market.events import Connected, Disconnected, Event, Gap, GapOpened, GapRepaired
 
 from core.market.events import Quarantined, StrategyErrored  # isort: skip
+from core.market.decimals import plain
 from core.market.kline import Kline, Status
-from core.market.records import event_fields, kline_fields, signal_fields
+from core.market.paper import Equity, Fill
+from core.market.records import (
+    equity_fields,
+    event_fields,
+    fill_fields,
+    kline_fields,
+    signal_fields,
+)
 from core.market.signal import Side, Signal
+from core.market.trades import Trades
 from dataflows.outputs import Record
 
 _SIDES = {Side.LONG: "[bold green]▲ long [/]", Side.SHORT: "[bold red]▼ short[/]",
@@ -50,7 +59,7 @@ class ConsolePartition(StatelessSinkPartition[tuple[str, Record]]):
     def _shown(self, record: Record) -> bool:
         if isinstance(record, Kline):
             return record.status is Status.FINAL and record.interval.name == self._interval
-        return isinstance(record, Signal | Event)
+        return isinstance(record, Signal | Fill | Event)
 
 
 def fields_of(record: Record) -> dict[str, str]:
@@ -59,6 +68,10 @@ def fields_of(record: Record) -> dict[str, str]:
         return {"record": "kline", **kline_fields(record)}
     if isinstance(record, Signal):
         return {"record": "signal", **signal_fields(record)}
+    if isinstance(record, Fill):
+        return {"record": "fill", **fill_fields(record)}
+    if isinstance(record, Equity):
+        return {"record": "equity", **equity_fields(record)}
     if isinstance(record, Event):
         return {"record": "event", **event_fields(record)}
     return {"record": "trades", "rows": str(len(record))}
@@ -79,8 +92,19 @@ def line(key: str, record: Record) -> str:
             f"[dim]{_clock(record.close_us)}[/] {symbol} {_SIDES[record.side]} at {record.price}  "
             f"[cyan]{escape(record.instance)}[/]: {escape(record.reason)}"
         )
+    if isinstance(record, Fill):
+        return (
+            f"[dim]{_clock(record.time_us)}[/] {symbol} paper {record.side} of "
+            f"{plain(record.quantity)} at {plain(record.price)}  [cyan]{escape(record.instance)}[/]"
+        )
     if isinstance(record, Event):
         return f"[dim]{_clock(record.time_us)}[/] {symbol} {_event(record)}"
+    return _rest(symbol, record)
+
+
+def _rest(symbol: str, record: Trades | Equity) -> str:
+    if isinstance(record, Equity):
+        return f"{symbol} [cyan]{escape(record.instance)}[/] is worth {plain(record.equity)}"
     return f"{symbol} {len(record)} trades"
 
 

@@ -25,6 +25,9 @@ def print_summary(summary: Summary) -> None:
         ("differ from the exchange's", summary.kline_mismatches),
         ("signals", signals),
     ]
+    if summary.paper_fills:
+        fills = ", ".join(f"{count} {name}" for name, count in summary.paper_fills.items())
+        rows.append(("paper fills", fills))
     if summary.strategy_errors:
         rows.append(("strategies stopped", summary.strategy_errors))
     if summary.stored is not None:

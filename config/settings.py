@@ -30,6 +30,7 @@ from connectors.redis.config import RedisConfig
 from core.market.errors import ConfigError, IntervalError
 from core.market.intervals import Interval, interval
 from core.market.symbols import Instrument
+from core.paper.config import PaperConfig
 from strategies.spec import InstanceSpec
 
 PREFIX = "CRYPTOTOOLS_"
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
     strategies_dir: Annotated[
         Path | None, Field(description="Folder with strategies of your own, one file each.")
     ] = None
+    paper: PaperConfig = PaperConfig()
     binance: BinanceConfig = BinanceConfig()
     redis: RedisConfig = RedisConfig()
     lake: LakeConfig = LakeConfig()

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
+from bytewax.operators import KeyedStream
 
 from config.engine import engine_options
 from config.settings import Settings
@@ -26,16 +28,19 @@ from connectors.redis.control import Inbox
 from connectors.shutdown import stop_on_signals
 from core.market.errors import ConfigError, CryptoToolsError
 from core.market.events import Event, Frame, Item, KlineMismatch, Late
+from core.market.intervals import Interval
 from core.market.kline import Kline
 from core.market.signal import Signal
 from core.market.trades import Trades
+from core.paper.config import PaperConfig
 from dataflows.instances import planner_of
 from dataflows.klines import Built, KlinePlan, build_klines
 from dataflows.klines import Out as KlineOut
 from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
+from dataflows.paper import run_paper
 from dataflows.process import enter
-from dataflows.setup import kline_plan, prepare, prepare_saved
+from dataflows.setup import kline_plan, paper_of, prepare, prepare_saved
 from dataflows.strategies import Said, run_strategies
 from dataflows.watched import ResumedSource, resuming
 from strategies.spec import InstanceSpec
@@ -52,6 +57,7 @@ class Work:
 
     klines: KlinePlan
     strategies: tuple[InstanceSpec, ...]
+    paper: PaperConfig | None = None
 
 
 def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
@@ -64,16 +70,21 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     checked = normalize(market)  # (key, Trades | Tick | Event): ids in order, once
     klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch | ...)
     said = run_strategies(klines, work.strategies)  # (key, Trades | Kline | Signal | Event)
+    emitted: list[KeyedStream[Any]] = [
+        op.filter_map("built", klines, _built),  # (key, Kline | Late | KlineMismatch)
+        op.filter_map("signals", said, _signals),  # (key, Signal | Event)
+    ]
+    if work.paper is not None:
+        total = min(work.klines.intervals, key=_length, default=work.klines.base)
+        emitted.append(run_paper(said, work.paper, total))  # (key, Fill | Equity)
 
-    built = op.filter_map("built", klines, _built)  # (key, Kline | Late | KlineMismatch)
-    signals = op.filter_map("signals", said, _signals)  # (key, Signal | Event)
-    records = op.merge("records", op.filter_map("stored", checked, _stored), built, signals)
+    records = op.merge("records", op.filter_map("stored", checked, _stored), *emitted)
     for name, sink in outputs.records.items():
         op.output(name, records, sink)
     if outputs.recording is not None:
         op.output("recording", frames, outputs.recording)
     if outputs.parity is not None:
-        op.output("parity", op.merge("emitted", built, signals), outputs.parity)
+        op.output("parity", op.merge("emitted", *emitted), outputs.parity)
     if not outputs.records:
         op.output("nowhere", records, Discard())
     return flow
@@ -125,7 +136,7 @@ def _tune() -> None:
 
 def live(settings: Settings) -> Dataflow:
     """Return the flow on the live exchange."""
-    work = Work(kline_plan(settings), settings.strategies)
+    work = Work(kline_plan(settings), settings.strategies, paper_of(settings))
     source = ResumedSource(live_source(settings, redis_url(settings)))
     return build({"exchange": source}, work, resuming(outputs_of(settings)))
 
@@ -157,6 +168,10 @@ def _built(item: tuple[str, KlineOut]) -> tuple[str, Built] | None:
 def _signals(item: tuple[str, Said]) -> tuple[str, Signal | Event] | None:
     key, value = item
     return (key, value) if isinstance(value, Signal | Event) else None
+
+
+def _length(of: Interval) -> int:
+    return of.length_us or 1 << 62  # a month is the longest
 
 
 def _stored(item: tuple[str, Item]) -> tuple[str, Record] | None:

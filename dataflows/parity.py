@@ -2,10 +2,10 @@
 
     lake/parity/run-<start, us>/part-<n>.json
 
-A file holds, per instrument and stream (klines of an interval, signals), how many records there
-were and the chain's last link (`core.ledger.chain`), and with which settings the run ran. Files are
-written every quarter of an hour of data time and at the end; in between the chains are in the
-step's snapshot, so a run that goes on after a crash goes on with them.
+A file holds, per instrument and stream (klines of an interval, signals, fills, equity), how many
+records there were and the chain's last link (`core.ledger.chain`), and with which settings the run
+ran. Files are written every quarter of an hour of data time and at the end; in between the chains
+are in the step's snapshot, so a run that goes on after a crash goes on with them.
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,7 @@ from core.ledger.chain import Chain, Chains
 from core.market.errors import SnapshotError
 from core.market.intervals import MINUTE_US
 from core.market.kline import Kline
+from core.paper.config import PaperConfig
 from dataflows.klines import KlinePlan
 from strategies.spec import InstanceSpec
 
@@ -50,7 +51,9 @@ class Run:
     resumed: bool = False
 
 
-def settings_of(plan: KlinePlan, strategies: Iterable[InstanceSpec]) -> Settings:
+def settings_of(
+    plan: KlinePlan, strategies: Iterable[InstanceSpec], paper: PaperConfig | None = None
+) -> Settings:
     """Return what a run's output depends on beside its inputs, as plain values."""
     klines = {
         "base": plan.base.name,
@@ -58,7 +61,8 @@ def settings_of(plan: KlinePlan, strategies: Iterable[InstanceSpec]) -> Settings
         "grace_us": plan.grace_us,
         "empty": plan.empty,
     }
-    return {"klines": klines, "strategies": [s.model_dump(mode="json") for s in strategies]}
+    found = {"klines": klines, "strategies": [s.model_dump(mode="json") for s in strategies]}
+    return found if paper is None else found | {"paper": paper.model_dump(mode="json")}
 
 
 class ParityPartition(StatefulSinkPartition[Any, Snapshot]):
@@ -121,7 +125,7 @@ class ParityPartition(StatefulSinkPartition[Any, Snapshot]):
 
 
 class ParitySink(FixedPartitionedSink[Any, Snapshot]):
-    """Keeps the chains of final klines and signals, given as ``(key, record)``.
+    """Keeps the chains of final klines, signals, fills and equity, given as ``(key, record)``.
 
     Args:
         lake: The lake's folder.

@@ -10,16 +10,21 @@ import pyarrow.parquet as pq
 
 from connectors.parquet.encoding import BROKEN
 from connectors.parquet.layout import Kind, Wanted, find
+from connectors.parquet.paper import read_equity, read_fills
 from connectors.parquet.reader import read_klines
 from core.ledger.certificate import time_text
-from core.ledger.chain import SIGNALS, signal_text, text_of
+from core.ledger.chain import EQUITY, FILLS, SIGNALS, sorted_text, text_of
 from core.market.decimals import to_text
 from core.market.errors import FileError
 from core.market.schemas import SUM
 
 _Mark = tuple[str, ...]
 _KLINE_MARK = ("open_ms", "revision")
-_SIGNAL_MARK = ("close_ms", "instance")
+_MARKS = {
+    SIGNALS: ("close_ms", "instance"),
+    FILLS: ("time_us", "instance", "side"),
+    EQUITY: ("time_us", "instance", "interval"),
+}
 
 
 def first_difference(
@@ -30,13 +35,13 @@ def first_difference(
     Args:
         lake: The lake of the live run.
         key: The instrument's key.
-        stream: ``klines 1m`` or ``signals``.
+        stream: ``klines 1m``, ``signals``, ``fills`` or ``equity``.
         bounds: Counts between which it lies: the last link that is equal, the first that is not.
         window: The replay's texts between them.
 
     """
     between = f"differs in records {bounds[0] + 1} to {bounds[1]}"
-    names = _SIGNAL_MARK if stream == SIGNALS else _KLINE_MARK
+    names = _MARKS.get(stream, _KLINE_MARK)
     try:
         stored = _stored(lake, key, stream, names)
     except FileError as error:
@@ -60,15 +65,20 @@ def first_difference(
 
 def _stored(lake: Path, key: str, stream: str, names: _Mark) -> dict[_Mark, list[bytes]]:
     found: dict[_Mark, list[bytes]] = {}
-    texts = _signals(lake, key) if stream == SIGNALS else _klines(lake, key, stream.split()[1])
-    for text in texts:
+    for text in _texts(lake, key, stream):
         row = orjson.loads(text)
         found.setdefault(tuple(row[name] for name in names), []).append(text)
     return found
 
 
-def _klines(lake: Path, key: str, interval: str) -> Iterator[bytes]:
-    return map(text_of, read_klines(lake, {key}, {interval}))
+def _texts(lake: Path, key: str, stream: str) -> Iterator[bytes]:
+    if stream == SIGNALS:
+        return _signals(lake, key)
+    if stream == FILLS:
+        return map(text_of, read_fills(lake, {key}))
+    if stream == EQUITY:
+        return map(text_of, read_equity(lake, {key}))
+    return map(text_of, read_klines(lake, {key}, {stream.split()[1]}))
 
 
 def _signals(lake: Path, key: str) -> Iterator[bytes]:
@@ -87,7 +97,7 @@ def _signal(row: dict[str, Any], close_us: int) -> bytes:
     names = ("interval", "strategy", "instance", "side", "reason", "values")
     fields = {name: row[name] for name in names}
     fields["price"] = to_text(int(row["price"].scaleb(SUM.scale)), SUM.scale)
-    return signal_text(fields | {"close_ms": str(close_us // 1000)})
+    return sorted_text(fields | {"close_ms": str(close_us // 1000)})
 
 
 def _absent(stored: dict[_Mark, list[bytes]], window: list[bytes], names: _Mark) -> bytes | None:
@@ -104,6 +114,9 @@ def _time(mark: _Mark) -> int:
 
 
 def _named(row: dict[str, str]) -> str:
+    if "time_us" in row:
+        what = "fill" if "side" in row else "equity"
+        return f"{what} of {row['instance']} at {time_text(int(row['time_us']))}"
     at = time_text(int(row.get("open_ms") or row["close_ms"]) * 1000)
     if "instance" in row:
         return f"signal of {row['instance']} at {at}"

@@ -27,6 +27,8 @@ from core.continuity import Continuity
 from core.klines import KlineBuilder
 from core.market.errors import ConfigError, ServiceError
 from core.market.intervals import interval
+from core.paper.config import PaperConfig
+from core.paper.portfolio import Portfolio
 from dataflows.engine import store
 from strategies.host import StrategyHost
 
@@ -194,6 +196,7 @@ def _snapshots() -> dict[str, str]:
         "normalize": str(Continuity("x:Y").snapshot()[0]),
         "klines": str(builder.snapshot()[0]),
         "strategies": "-".join(map(str, StrategyHost("x:Y", ()).snapshot()[:2])),
+        "paper": str(Portfolio("x:Y", PaperConfig(), "1m").snapshot()[0]),
         "lake": f"lake-{LAKE_VERSION}",
         "recording": f"recording-{RECORDING_VERSION}",
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from config.settings import Settings, load, load_saved
 from core.market.intervals import interval
+from core.paper.config import PaperConfig
 from dataflows.instances import check_intervals
 from dataflows.klines import KlinePlan
 from strategies import registry
@@ -49,5 +50,15 @@ def kline_plan(settings: Settings, *, live: bool = True) -> KlinePlan:
         grace_us=klines.grace_ms * 1000,
         empty=klines.empty,
         forming_us=klines.forming_ms * 1000 if live else 0,
-        passes=registry.REGISTRY.wants,
+        passes=registry.REGISTRY.wants | _for_paper(settings),
     )
+
+
+def _for_paper(settings: Settings) -> frozenset[str]:
+    paper = settings.paper
+    return frozenset({"trades"}) if paper.enabled and paper.fill == "next" else frozenset()
+
+
+def paper_of(settings: Settings) -> PaperConfig | None:
+    """Return how the paper portfolio trades; None where it is switched off."""
+    return settings.paper if settings.paper.enabled else None

@@ -31,6 +31,7 @@ class Summary:
     kline_mismatches: int
     signals: dict[str, int]
     strategy_errors: int
+    paper_fills: dict[str, int]
     seconds: float
 
     @property
@@ -71,6 +72,7 @@ def summarize(seconds: float, *, lake: bool = False) -> Summary:
         kline_mismatches=total(metrics.KLINE_MISMATCHES),
         signals=_by(metrics.SIGNALS, "strategy"),
         strategy_errors=total(metrics.STRATEGY_ERRORS),
+        paper_fills=_by(metrics.PAPER_FILLS, "strategy"),
         seconds=round(seconds, 3),
     )
 

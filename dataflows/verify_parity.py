@@ -7,7 +7,7 @@ Where two chains part lies between two marks; the lake's own rows then tell the 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Verdict:
     Attributes:
         started_us: The run.
         key: The instrument's key; empty for the run as a whole.
-        stream: Which records: ``klines 1m``, ``signals``.
+        stream: Which records: ``klines 1m``, ``signals``, ``fills``, ``equity``.
         equal: Whether the replay gives what the run gave.
         records: Records that are proven to be the same.
         of: Records that the run emitted.
@@ -72,7 +72,7 @@ def verify(
     Args:
         recording: The folder of recordings.
         lake: The lake of the live run.
-        work: Klines and strategies, as the run had them.
+        work: Klines, strategies and paper portfolio, as the run had them.
         workers: Threads of the replay; they change nothing.
         newest: Only the newest run.
 
@@ -85,7 +85,9 @@ def verify(
     runs = _together(files, segments)
     for run in runs[-1:] if newest else runs:
         started_us = run[0].started_us
-        against = _against(run, segments, work)
+        # A run without a paper portfolio is compared in what it has.
+        own = work if "paper" in run[0].settings else replace(work, paper=None)
+        against = _against(run, segments, own)
         if against:
             yield Verdict(started_us, "", "", equal=False, detail=against)
             continue
@@ -95,7 +97,7 @@ def verify(
             told |= file.keys
         sink = CheckSink(told)
         readers = {key: partial(_frames, recording, key, at) for key, at in chosen.items()}
-        flow = build({"recordings": ReplaySource(readers)}, work, Outputs(parity=sink))
+        flow = build({"recordings": ReplaySource(readers)}, own, Outputs(parity=sink))
         engine.run(flow, workers=workers)
         closed = all(file.closed for file in run)
         for key, streams in sorted(sink.checkers.items()):
@@ -170,9 +172,9 @@ def _together(runs: list[list[RunFile]], segments: dict[str, list[Segment]]) -> 
 
 
 def _against(run: list[RunFile], segments: dict[str, list[Segment]], work: Work) -> str:
-    ours, theirs = settings_of(work.klines, work.strategies), run[0].settings
-    for name in ("klines", "strategies"):
-        if ours[name] != theirs.get(name):
+    ours, theirs = settings_of(work.klines, work.strategies, work.paper), run[0].settings
+    for name in ("klines", "strategies", "paper"):
+        if ours.get(name) != theirs.get(name):
             return f"the run had other {name}: {orjson.dumps(theirs.get(name)).decode()}"
     if any(file.resumed for file in run):
         return "the run went on from a snapshot with other settings: its start cannot be replayed"

@@ -213,7 +213,7 @@ class Basket:
             if kline.close_us > self._quiet_us:
                 out += self._placed(slot, said, kline.close_us)
         if not member.leg and kline.interval.name == slot.spec.interval:
-            out.insert(0, kline)
+            out.insert(0, replace(kline, key=self.key))
             if slot.error and not slot.told:
                 out.append(self._errored(slot, kline.close_us))
         return out

@@ -21,6 +21,11 @@ KLINE_MISMATCHES = Counter(
 SIGNALS = Counter("cryptotools_signals", "Signals emitted.", ["strategy"])
 STRATEGY_ERRORS = Counter("cryptotools_strategy_errors", "Instances stopped by an error.",
                           ["strategy"])  # fmt: skip
+PAPER_FILLS = Counter("cryptotools_paper_fills", "Fills of paper accounts.", ["strategy"])
+PAPER_NOTICES = Counter(
+    "cryptotools_paper_notices", "Orders that buy nothing (unfilled), accounts closed (bankrupt).",
+    ["kind", "strategy"],
+)  # fmt: skip
 RECONNECTS = Counter("cryptotools_reconnects", "Links lost.", ["key"])
 CLOCK_SKEW = Gauge("cryptotools_clock_skew_seconds", "The exchange's clock minus ours.")
 STORED = Counter("cryptotools_rows_stored", "Rows in closed lake files.", ["kind"])

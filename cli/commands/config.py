@@ -1,5 +1,6 @@
 """``cryptotools config show|check``."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from rich.markup import escape
 from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json
 from dataflows.setup import prepare
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def register(app: typer.Typer) -> None:
@@ -61,14 +64,15 @@ def _toml(tree: dict[str, Any], path: str = "") -> list[str]:
     lines: list[str] = []
     tables: list[str] = []
     for key, value in tree.items():
-        name = f"{path}.{key}" if path else key
+        own = key if _BARE.fullmatch(key) else _scalar(key)
+        name = f"{path}.{own}" if path else own
         if isinstance(value, dict):
             tables += ["", f"[{name}]", *_toml(value, name)]
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for row in value:
                 tables += ["", f"[[{name}]]", *_toml(row, name)]
         elif value is not None:
-            lines.append(f"{key} = {_scalar(value)}")
+            lines.append(f"{own} = {_scalar(value)}")
     return lines + tables
 
 

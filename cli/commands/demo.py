@@ -25,7 +25,7 @@ from core.market.errors import ConfigError, ServiceError
 from dataflows import engine
 from dataflows.main import Work, build, live_source
 from dataflows.outputs import outputs_of, redis_url
-from dataflows.setup import kline_plan, prepare
+from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.summary import summarize
 
 SPEED = 30.0
@@ -119,7 +119,7 @@ def register(app: typer.Typer) -> None:
             sinks = outputs_of(settings)
             show = ConsoleSink(json=json)
             outputs = replace(sinks, records={**sinks.records, "console": show})
-            work = Work(kline_plan(settings), settings.strategies)
+            work = Work(kline_plan(settings), settings.strategies, paper_of(settings))
             flow = build({"exchange": live_source(settings, redis_url(settings))}, work, outputs)
             _announce(directory, url, found, speed, json=json)
             if seconds:

@@ -16,7 +16,7 @@ from dataflows import engine
 from dataflows.main import Work, build
 from dataflows.outputs import NO_REDIS, Outputs, chosen
 from dataflows.replay import facts_of, inputs_of, look, plan_of
-from dataflows.setup import kline_plan, prepare
+from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.summary import summarize
 from strategies.registry import check
 from strategies.spec import InstanceSpec
@@ -86,7 +86,8 @@ def register(app: typer.Typer) -> None:
         found = look(paths, symbol=symbol, market=market)
         inputs = inputs_of(found, symbol=symbol, market=market, speed=speed)
         outputs = chosen(settings, lake=lake is not None, redis=redis != NO_REDIS)
-        work = Work(plan_of(found, kline_plan(settings, live=speed is not None)), specs)
+        paper = paper_of(settings)
+        work = Work(plan_of(found, kline_plan(settings, live=speed is not None)), specs, paper)
         stop_on_signals()
         began = time.monotonic()
         with bar(show=not json):

@@ -13,7 +13,7 @@ from cli.progress import bar
 from connectors.shutdown import stop_on_signals
 from core.ledger.certificate import time_text
 from dataflows.main import Work
-from dataflows.setup import kline_plan, prepare
+from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.verify_parity import Verdict, verify
 
 
@@ -35,9 +35,9 @@ def register(app: typer.Typer) -> None:
         newest: Annotated[bool, typer.Option("--newest", help="Only the newest run.")] = False,
         json: Json = False,
     ) -> None:
-        """Replay a recording and compare its klines and signals with the live run's hashes."""
+        """Replay a recording and compare what the flow says with the live run's hashes."""
         settings = prepare(config, overrides(set_))
-        work = Work(kline_plan(settings, live=False), settings.strategies)
+        work = Work(kline_plan(settings, live=False), settings.strategies, paper_of(settings))
         stop_on_signals()
         with bar(show=not json, label="verify-parity"):
             found = list(

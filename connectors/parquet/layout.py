@@ -30,6 +30,8 @@ class Kind(StrEnum):
     TRADES = "trades"
     KLINES = "klines"
     SIGNALS = "signals"
+    FILLS = "fills"
+    EQUITY = "equity"
     EVENTS = "events"
     QUARANTINE = "quarantine"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -12,9 +13,11 @@ import pyarrow as pa
 from connectors.parquet.decimals import Array, from_sums, to_decimals, to_sums, to_units
 from connectors.parquet.layout import Kind
 from core.market import decimals, schemas
+from core.market.errors import DecimalError
 from core.market.events import Event, Quarantined
 from core.market.intervals import interval
 from core.market.kline import MEASURES, PRICES, VOLUMES, Kline
+from core.market.paper import Equity, Fill
 from core.market.records import event_detail, values_json
 from core.market.signal import Signal
 from core.market.trades import Trades
@@ -113,6 +116,28 @@ def signals_batch(signals: Sequence[Signal]) -> Batch:
     return _batch(columns, schemas.SIGNALS)
 
 
+def fills_batch(fills: Sequence[Fill]) -> Batch:
+    """Return fills as the lake stores them."""
+    return _paper_batch(fills, schemas.FILLS)
+
+
+def equity_batch(rows: Sequence[Equity]) -> Batch:
+    """Return rows of equity as the lake stores them."""
+    return _paper_batch(rows, schemas.EQUITY)
+
+
+def fills_of(key: str, batch: Batch) -> Iterator[Fill]:
+    """Yield stored fills."""
+    return (Fill(key=key, **row) for row in _paper_rows(batch, schemas.FILLS))
+
+
+def equity_of(key: str, batch: Batch) -> Iterator[Equity]:
+    """Yield stored rows of equity."""
+    for row in _paper_rows(batch, schemas.EQUITY):
+        del row["drawdown"]
+        yield Equity(key=key, **row)
+
+
 def events_batch(events: Sequence[Event]) -> Batch:
     """Return events as the lake stores them."""
     columns: Columns = {
@@ -147,6 +172,8 @@ class Shape:
 SHAPES = {
     Kind.KLINES: Shape(schemas.KLINES, klines_batch),
     Kind.SIGNALS: Shape(schemas.SIGNALS, signals_batch),
+    Kind.FILLS: Shape(schemas.FILLS, fills_batch),
+    Kind.EQUITY: Shape(schemas.EQUITY, equity_batch),
     Kind.EVENTS: Shape(schemas.EVENTS, events_batch),
     Kind.QUARANTINE: Shape(schemas.QUARANTINE, quarantine_batch),
 }
@@ -155,6 +182,36 @@ SHAPES = {
 def id_name(kind: Kind) -> str:
     """Return the column by which records of a kind are ordered."""
     return "id" if kind is Kind.TRADES else "seq"
+
+
+def _paper_batch(records: Sequence[Any], schema: pa.Schema) -> Batch:
+    columns: Columns = {"time": _times(r.time_us for r in records)}
+    for field in schema:
+        if field.type == schemas.SUM:
+            columns[field.name] = _sums([getattr(r, field.name) for r in records])
+        elif field.name != "time":
+            columns[field.name] = [getattr(r, field.name) for r in records]
+    return _batch(columns, schema)
+
+
+def _sums(values: list[Decimal]) -> Array:
+    try:
+        return pa.array(values, schemas.SUM)
+    except pa.ArrowInvalid as error:
+        widest = max(values, key=lambda value: len(decimals.plain(value)))
+        raise DecimalError(widest, str(error)) from None
+
+
+def _paper_rows(batch: Batch, schema: pa.Schema) -> Iterator[dict[str, Any]]:
+    columns: Columns = {"time_us": batch.column("time").view(pa.int64()).to_pylist()}
+    for field in schema:
+        column = batch.column(field.name)
+        if field.type == schemas.SUM:
+            columns[field.name] = [decimals.exact(units, 18) for units in from_sums(column)]
+        elif field.name != "time":
+            columns[field.name] = column.to_pylist()
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
 def _times(values: Iterator[int]) -> Array:

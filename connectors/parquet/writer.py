@@ -33,11 +33,12 @@ from connectors.parquet.pending import (
 from core.market.errors import SnapshotError
 from core.market.events import Event, Quarantined
 from core.market.kline import Kline, Status
+from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
 from telemetry import metrics
 
-Record: TypeAlias = Trades | Kline | Signal | Event
+Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event
 """What the lake stores; each has one schema."""
 
 VERSION = 2
@@ -107,6 +108,10 @@ class LakeWriter:
                 self._write_record(slot, record, record.open_us)
             case Signal():
                 self._write_record(Slot(Kind.SIGNALS, record.key), record, record.close_us)
+            case Fill():
+                self._write_record(Slot(Kind.FILLS, record.key), record, record.time_us)
+            case Equity():
+                self._write_record(Slot(Kind.EQUITY, record.key), record, record.time_us)
             case Quarantined():
                 self._write_record(Slot(Kind.QUARANTINE, record.key), record, record.time_us)
             case Event():

@@ -13,9 +13,12 @@ from connectors.redis.keys import StreamName, parse_key
 from core.market.decimals import to_text
 from core.market.events import Event, Quarantined
 from core.market.kline import Kline, Status
+from core.market.paper import Equity, Fill
 from core.market.records import (
     Fields,
+    equity_fields,
     event_fields,
+    fill_fields,
     kline_fields,
     quarantine_fields,
     signal_fields,
@@ -23,7 +26,7 @@ from core.market.records import (
 from core.market.signal import Signal
 from core.market.trades import Trades
 
-Record: TypeAlias = Trades | Kline | Signal | Event
+Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event
 
 Row: TypeAlias = str
 """JSON as the server-side function takes it: ``[seq, ms, [name, value, ...]]``, all text.
@@ -77,6 +80,10 @@ def rows_of(record: Record) -> tuple[Target, list[Row]]:
         return _kline_row(record)
     if isinstance(record, Signal):
         return Target("signal"), [_row(record.seq, record.close_us, signal_fields(record))]
+    if isinstance(record, Fill):
+        return Target("fill"), [_row(record.seq, record.time_us, fill_fields(record))]
+    if isinstance(record, Equity):
+        return Target("equity"), [_row(record.seq, record.time_us, equity_fields(record))]
     # What came from outside may hold halves of characters, which no UTF-8 can say.
     if isinstance(record, Quarantined):
         fields = _whole(quarantine_fields(record))

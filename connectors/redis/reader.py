@@ -18,6 +18,7 @@ __all__ = ["Entry", "Reader"]
 _BLOCK_MS = 1000
 _TIMEOUT_S = 10.0  # above the time that a read may block
 _PAGE = 500
+_LONG_PAGE = 5000
 
 
 class Reader:
@@ -88,6 +89,17 @@ class Reader:
                 rows: Any = self._client.xrevrange(name, count=count)
                 found += [entry_of(name, *row) for row in rows]
         return sorted(found, key=lambda entry: entry.order)[-count:]
+
+    def entries(self, name: str) -> Iterator[Entry]:
+        """Yield all that a stream still holds, oldest first."""
+        start = "-"
+        while True:
+            with _explained():
+                rows: Any = self._client.xrange(name, min=start, count=_LONG_PAGE)
+            yield from (entry_of(name, *row) for row in rows)
+            if len(rows) < _LONG_PAGE:
+                return
+            start = f"({rows[-1][0]}"
 
     def last_id(self, name: str) -> str:
         """Return the id of a stream's newest entry, ``0-0`` if there is none."""

@@ -15,13 +15,19 @@ import orjson
 
 from core.market.errors import SnapshotError
 from core.market.kline import Kline, Status
-from core.market.records import kline_fields, signal_fields
+from core.market.paper import Equity, Fill
+from core.market.records import equity_fields, fill_fields, kline_fields, signal_fields
 from core.market.signal import Signal
 
 SIGNALS = "signals"
+FILLS = "fills"
+EQUITY = "equity"
 _MARKS = 16
 _SIZE = 32
-_UNSAID = ("seq", "open_ms")
+_UNSAID = ("seq", "open_ms", "signal_seq")
+
+Hashed: TypeAlias = Kline | Signal | Fill | Equity
+"""What is in a chain."""
 
 State: TypeAlias = tuple[int, int, bytes, int, tuple[tuple[int, bytes], ...]]
 
@@ -84,20 +90,26 @@ def stream_of(record: object) -> str | None:
     """Return the stream that a record belongs to; None for what is in no chain."""
     if isinstance(record, Kline):
         return f"klines {record.interval.name}" if record.status is Status.FINAL else None
-    return SIGNALS if isinstance(record, Signal) else None
+    if isinstance(record, Signal):
+        return SIGNALS
+    if isinstance(record, Fill):
+        return FILLS
+    return EQUITY if isinstance(record, Equity) else None
 
 
-def text_of(record: Kline | Signal) -> bytes:
+def text_of(record: Hashed) -> bytes:
     """Return the canonical text: JSON of the published fields in their order, without `seq`."""
     if isinstance(record, Kline):
         row = kline_fields(record)
         del row["seq"]
         return orjson.dumps(row)
-    return signal_text(signal_fields(record))
+    if isinstance(record, Signal):
+        return sorted_text(signal_fields(record))
+    return sorted_text(fill_fields(record) if isinstance(record, Fill) else equity_fields(record))
 
 
-def signal_text(fields: dict[str, str]) -> bytes:
-    """Return the canonical text of a signal's fields, in whatever order they are given."""
+def sorted_text(fields: dict[str, str]) -> bytes:
+    """Return the canonical text of fields of any record but a kline, in whatever order."""
     return orjson.dumps({k: fields[k] for k in sorted(fields) if k not in _UNSAID})
 
 
@@ -110,7 +122,7 @@ class Chains:
     def add(self, record: object) -> str | None:
         """Take a record; return its stream, None for what is in no chain."""
         stream = stream_of(record)
-        if stream is not None and isinstance(record, Kline | Signal):
+        if stream is not None and isinstance(record, Hashed):
             chain = self.by_key.setdefault(record.key, {}).setdefault(stream, Chain())
             chain.add(text_of(record), record.seq)
         return stream

@@ -5,6 +5,7 @@ number has the same text however it was held, and files and hashes can be compar
 """
 
 import re
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
 from core.market.errors import DecimalError
 
@@ -13,6 +14,9 @@ MAX_DIGITS = 18
 
 MAX_PLACES = 9
 """Decimal places of one price or quantity: their product then has at most 18 (Binance prints 8)."""
+
+EXACT = Context(prec=100, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
+"""Python's own context rounds to 28 digits without a word; this one raises instead."""
 
 _PLAIN = re.compile(r"(\d{1,40})(?:\.(\d{0,40}))?", re.ASCII)
 
@@ -60,3 +64,36 @@ def rescale(units: int, scale: int, to: int) -> int:
     if to < scale:
         raise DecimalError(to_text(units, scale), f"cannot be held at the coarser scale {to}")
     return int(units * 10 ** (to - scale))
+
+
+def exact(units: int, scale: int) -> Decimal:
+    """Return `units` at `scale` as a decimal, none of its digits lost.
+
+    >>> exact(6183760, 2), exact(-5, 3)
+    (Decimal('61837.6'), Decimal('-0.005'))
+    """
+    return Decimal(to_text(units, scale))
+
+
+def units_at(value: Decimal, scale: int) -> int:
+    """Return a decimal as units of ``10**-scale``, or raise `DecimalError` if it is finer.
+
+    >>> units_at(Decimal("1.5"), 3)
+    1500
+    """
+    wide = value.scaleb(scale, EXACT)
+    units = int(wide)
+    if units != wide:
+        raise DecimalError(value, f"more than {scale} decimal places")
+    return units
+
+
+def plain(value: Decimal) -> str:
+    """Return a decimal's canonical text.
+
+    >>> plain(Decimal("1.50")), plain(Decimal("1E+3")), plain(Decimal("-0.0"))
+    ('1.5', '1000', '0')
+    """
+    text = format(value, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

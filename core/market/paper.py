@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from core.market.decimals import EXACT
+
 TOTAL = "*"
 
 
@@ -72,7 +74,8 @@ class Equity:
         realised: Profit realised so far, before fees.
         unrealised: Profit that the open position would bring at `price`.
         fees: Paid so far.
-        peak: Highest equity so far; ``equity - peak`` is the drawdown.
+        peak: Highest equity so far; ``equity - peak`` is the drawdown. That of a total rises by the
+            cash of an account that joins, so that joining is no profit.
         fills: Number of fills so far.
 
     """
@@ -96,4 +99,4 @@ class Equity:
     @property
     def drawdown(self) -> Decimal:
         """How far below its peak, in the quote asset; never positive."""
-        return self.equity - self.peak
+        return EXACT.subtract(self.equity, self.peak)

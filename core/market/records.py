@@ -5,19 +5,27 @@ or an id above 2**53 would change).
 """
 
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from core.market.decimals import to_text
+from core.market.decimals import plain, to_text
 from core.market.events import Event, Quarantined
 from core.market.kline import MEASURES, Kline
+from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
 
 Fields = dict[str, str]
 
 _OWN = {"key", "time_us", "seq"}
+_AMOUNTS: dict[type, tuple[str, ...]] = {
+    Fill: ("price", "quantity", "fee", "position", "entry", "realised", "cash"),
+    Equity: (
+        "price", "position", "cash", "equity", "realised", "unrealised", "fees", "peak",
+    ),
+}  # fmt: skip
 
 
 def trade_fields(trades: Trades) -> list[Fields]:
@@ -110,3 +118,70 @@ def quarantine_fields(event: Quarantined) -> Fields:
         "time_us": str(event.time_us),
         "seq": str(event.seq),
     }
+
+
+def fill_fields(fill: Fill) -> Fields:
+    """Return the fill's fields."""
+    return {
+        "instance": fill.instance,
+        "strategy": fill.strategy,
+        "interval": fill.interval,
+        "time_us": str(fill.time_us),
+        "side": fill.side,
+        **_amounts(fill),
+        "signal_seq": str(fill.signal_seq),
+        "reason": fill.reason,
+        "seq": str(fill.seq),
+    }
+
+
+def equity_fields(equity: Equity) -> Fields:
+    """Return the fields of an account's equity, its drawdown among them."""
+    return {
+        "instance": equity.instance,
+        "strategy": equity.strategy,
+        "interval": equity.interval,
+        "time_us": str(equity.time_us),
+        **_amounts(equity),
+        "drawdown": plain(equity.drawdown),
+        "fills": str(equity.fills),
+        "seq": str(equity.seq),
+    }
+
+
+def fill_of(key: str, row: Fields) -> Fill:
+    """Return the fill that `fill_fields` was made of."""
+    return Fill(
+        key=key,
+        time_us=int(row["time_us"]),
+        seq=int(row["seq"]),
+        instance=row["instance"],
+        strategy=row["strategy"],
+        interval=row["interval"],
+        side="buy" if row["side"] == "buy" else "sell",
+        **_decimals(Fill, row),
+        signal_seq=int(row["signal_seq"]),
+        reason=row["reason"],
+    )
+
+
+def equity_of(key: str, row: Fields) -> Equity:
+    """Return what `equity_fields` was made of."""
+    return Equity(
+        key=key,
+        time_us=int(row["time_us"]),
+        seq=int(row["seq"]),
+        instance=row["instance"],
+        strategy=row["strategy"],
+        interval=row["interval"],
+        **_decimals(Equity, row),
+        fills=int(row["fills"]),
+    )
+
+
+def _amounts(record: Fill | Equity) -> Fields:
+    return {name: plain(getattr(record, name)) for name in _AMOUNTS[type(record)]}
+
+
+def _decimals(of: type, row: Fields) -> dict[str, Decimal]:
+    return {name: Decimal(row[name]) for name in _AMOUNTS[of]}

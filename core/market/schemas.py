@@ -69,6 +69,46 @@ SIGNALS = pa.schema(
     ]
 )
 
+FILLS = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "time of the trade, or start of the kline, whose price it took"),
+        _field("interval", pa.string(), "interval of the signal"),
+        _field("strategy", pa.string(), "registered name of the strategy"),
+        _field("instance", pa.string(), "name of the instance"),
+        _field("side", pa.string(), "buy or sell"),
+        _field("price", SUM, "price paid, slippage included"),
+        _field("quantity", SUM, "base asset bought or sold"),
+        _field("fee", SUM, "paid in the quote asset"),
+        _field("position", SUM, "base asset held afterwards; negative: owed"),
+        _field("entry", SUM, "price of that position; 0: there is none"),
+        _field("realised", SUM, "profit that it realised, before its fee"),
+        _field("cash", SUM, "quote asset held afterwards"),
+        _field("signal_seq", pa.int64(), "data position of the signal"),
+        _field("reason", pa.string(), "the signal's, or why it was closed without one"),
+    ]
+)
+
+EQUITY = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "last microsecond of the kline"),
+        _field("interval", pa.string(), "interval of that kline"),
+        _field("strategy", pa.string(), "registered name of the strategy; empty: a total"),
+        _field("instance", pa.string(), "name of the instance; *: all of the instrument"),
+        _field("price", SUM, "close of that kline"),
+        _field("position", SUM, "base asset held; negative: owed"),
+        _field("cash", SUM, "quote asset held; negative: owed"),
+        _field("equity", SUM, "cash and position together"),
+        _field("realised", SUM, "profit realised so far, before fees"),
+        _field("unrealised", SUM, "profit that the open position would bring at that price"),
+        _field("fees", SUM, "paid so far"),
+        _field("peak", SUM, "highest equity so far"),
+        _field("drawdown", SUM, "equity minus peak; never positive"),
+        _field("fills", pa.int64(), "number of fills so far"),
+    ]
+)
+
 EVENTS = pa.schema(
     [
         _field("seq", pa.int64(), "data position of the emission"),

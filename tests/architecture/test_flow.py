@@ -11,6 +11,7 @@ from connectors.parquet.config import LakeConfig
 from connectors.parquet.sink import LakeSink
 from connectors.recording.sink import RecordingSink
 from core.market.intervals import interval
+from core.paper.config import PaperConfig
 from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
 from dataflows.outputs import Outputs
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def rendered(tmp_path: Path) -> dict[str, list[str]]:
     outputs = Outputs({"lake": LakeSink(LakeConfig(path=tmp_path))}, RecordingSink(tmp_path))
-    work = Work(KlinePlan(interval("1m"), (interval("1m"),)), ())
+    work = Work(KlinePlan(interval("1m"), (interval("1m"),)), (), PaperConfig())
     flow = build({"exchange": TestingSource([])}, work, outputs)
     graph = json.loads(to_json(flow))
     return {
@@ -41,7 +42,8 @@ def test_step_names_are_stable_because_snapshots_hang_on_them(tmp_path: Path) ->
         f"cryptotools.{name}"
         for name in (
             "exchange", "arrivals", "built", "raw", "normalize", "klines", "strategies", "legs",
-            "to_baskets", "baskets", "said", "signals", "stored", "records", "lake", "recording",
+            "to_baskets", "baskets", "said", "signals", "paper", "stored", "records", "lake",
+            "recording",
         )
     }  # fmt: skip
 

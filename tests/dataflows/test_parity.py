@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from core.market.errors import FileError
 from core.market.events import Frame
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
+from core.paper.config import PaperConfig
 from dataflows import engine
 from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
@@ -72,12 +75,14 @@ def record(root: Path, *frames: Iterator[Frame]) -> Path:
     return root
 
 
-def live(recording: Path, lake: Path, *, run: Run | None = None, workers: int = 1) -> None:
+def live(
+    recording: Path, lake: Path, *, run: Run | None = None, workers: int = 1, work: Work = WORK
+) -> None:
     """Run the flow as a live job does, on recorded inputs."""
-    told = run or Run(START_US - 5, settings_of(WORK.klines, WORK.strategies))
+    told = run or Run(START_US - 5, settings_of(work.klines, work.strategies, work.paper))
     readers = {key: partial(read_files, files) for key, files in shards(recording).items()}
     sinks = Outputs({"lake": LakeSink(LakeConfig(path=lake))}, parity=ParitySink(lake, told))
-    engine.run(build({"recordings": ReplaySource(readers)}, WORK, sinks), workers=workers)
+    engine.run(build({"recordings": ReplaySource(readers)}, work, sinks), workers=workers)
 
 
 @pytest.fixture
@@ -165,6 +170,43 @@ def test_other_settings_are_said_instead_of_compared(tmp_path: Path, recording: 
     other = Work(KlinePlan(interval("1m"), (interval("1m"),)), WORK.strategies)
     (verdict,) = verify(recording, tmp_path / "lake", other)
     assert "the run had other klines" in verdict.detail
+
+
+def test_fills_and_equity_are_proven_too(tmp_path: Path, recording: Path) -> None:
+    work = replace(WORK, paper=PaperConfig())
+    live(recording, tmp_path / "lake", work=work, workers=2)
+    found = list(verify(recording, tmp_path / "lake", work))
+    assert not differing(found)
+    counts = {(v.key, v.stream): v.records for v in found}
+    assert {stream for _, stream in counts} == {
+        "klines 1m", "klines 5m", "signals", "fills", "equity",
+    }  # fmt: skip
+    assert all(counts[f"binance:{symbol}", "fills"] > 10 for symbol in SYMBOLS)
+    assert all(v.records == v.of for v in found)
+
+
+def test_the_first_fill_that_differs_is_named(tmp_path: Path, recording: Path) -> None:
+    work = replace(WORK, paper=PaperConfig())
+    live(recording, tmp_path / "lake", work=work)
+    n = 4 * 50  # the open of minute 50
+    old = f"{100 + (n * 7919) % 97 / 4:.2f}"
+    change(recording, f'"t": {n}, "p": "{old}"', f'"t": {n}, "p": "{old[:-1]}1"')
+    wrong = {v.stream: v for v in differing(list(verify(recording, tmp_path / "lake", work)))}
+    assert "fill of bollinger_breakout at 2026-01-05T12:50:00" in wrong["fills"].detail
+    assert "price was" in wrong["fills"].detail
+    assert "equity of bollinger_breakout at 2026-01-05T12:50:59" in wrong["equity"].detail
+
+
+def test_another_portfolio_is_said_and_none_is_compared_without(
+    tmp_path: Path, recording: Path
+) -> None:
+    live(recording, tmp_path / "lake", work=replace(WORK, paper=PaperConfig(cash=Decimal(7))))
+    (verdict,) = verify(recording, tmp_path / "lake", replace(WORK, paper=PaperConfig()))
+    assert verdict.detail.startswith('the run had other paper: {"cash":"7"')
+    live(recording, tmp_path / "old")
+    found = list(verify(recording, tmp_path / "old", replace(WORK, paper=PaperConfig())))
+    assert len(found) == 9
+    assert not differing(found)
 
 
 def test_runs_in_one_recording_are_told_apart(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/records.md").read_text("utf-
         schemas.trades(2, 5, aggregate=True),
         schemas.KLINES,
         schemas.SIGNALS,
+        schemas.FILLS,
+        schemas.EQUITY,
         schemas.EVENTS,
         schemas.QUARANTINE,
         schemas.FRAMES,

@@ -75,7 +75,10 @@ def test_a_killed_run_goes_on_and_is_proven_by_its_recording(tmp_path: Path) -> 
     found = told(tmp_path, "verify-parity")
     assert len({v["started_us"] for v in found}) == 1
     assert not [v for v in found if not v["equal"]]
-    assert len(found) == 3 * len(SYMBOLS)
+    streams = {"klines 1m", "klines 5m", "signals", "fills", "equity"}
+    assert {(v["key"], v["stream"]) for v in found} == {
+        (f"binance:{symbol}", stream) for symbol in SYMBOLS for stream in streams
+    }
     assert all(v["records"] == v["of"] for v in found)
     assert min(int(str(v["of"])) for v in found if v["stream"] == "klines 1m") >= 20
     assert not [gap for gap in told(tmp_path, "gaps") if gap["between"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import orjson
 import pytest
 
 from connectors.redis.codec import Record, Target, entry_of, rows_of
-from connectors.redis.keys import StreamName, parse_key, stream_key
+from connectors.redis.keys import KINDS, StreamName, parse_key, stream_key
 from core.market.events import Gap, Quarantined
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
-from core.market.records import trade_fields
+from core.market.paper import TOTAL, Equity, Fill
+from core.market.records import equity_of, fill_of, trade_fields
 from core.market.signal import Side, Signal
 from core.market.trades import Trades
 
@@ -73,6 +75,30 @@ def test_signals_and_events_are_numbered_by_their_position() -> None:
     assert read(Gap(KEY, 1_000_000, 8, 3, 4, "gone"))[0] == Target("event")
 
 
+def test_fills_and_equity_read_back_to_the_last_digit() -> None:
+    wide = Decimal("12345678901234567890.123456789012345678")
+    minus = wide.copy_negate()  # a mere minus would round
+    fill = Fill(
+        KEY, 1_500_000, 9, "a b", "rule", "1m", "sell", Decimal("1E+3"), Decimal("0.50"), wide,
+        minus, Decimal(0), Decimal("1E-18"), wide, 8, "why"
+    )  # fmt: skip
+    target, ((seq, ms, fields),) = read(fill)
+    assert (target, seq, ms) == (Target("fill"), "9", "1500")
+    row = dict(zip(fields[::2], fields[1::2], strict=True))
+    assert (row["price"], row["quantity"]) == ("1000", "0.5")
+    assert row["realised"] == "0.000000000000000001"
+    assert fill_of(KEY, row) == fill
+    equity = Equity(
+        KEY, 1_500_000, 9, TOTAL, "", "1m", Decimal(5), wide, minus, wide, minus, wide, wide,
+        Decimal(1), 77
+    )  # fmt: skip
+    target, ((_, _, fields),) = read(equity)
+    assert target == Target("equity")
+    row = dict(zip(fields[::2], fields[1::2], strict=True))
+    assert row["drawdown"] == "12345678901234567889.123456789012345678"
+    assert equity_of(KEY, row) == equity
+
+
 def test_half_a_character_from_outside_stops_nothing() -> None:
     target, ((_, _, fields),) = read(Quarantined(KEY, 1, 1, "not JSON", "link 1", "{\ud800"))
     assert target == Target("quarantine")
@@ -88,7 +114,7 @@ def test_an_entry_says_whose_it_is() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["trade", "signal", "event", "quarantine", "kline", "forming"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_names_of_streams_read_back(kind: str) -> None:
     of = "1M" if kind in {"kline", "forming"} else ""
     assert parse_key(stream_key(KEY, kind, of)) == StreamName(KEY, kind, of)

@@ -1,0 +1,1 @@
+"""The paper portfolio: what signals would have earned, in exact numbers. Pure."""
