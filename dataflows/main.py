@@ -29,7 +29,7 @@ from connectors.shutdown import stop_on_signals
 from core.market.errors import CryptoToolsError
 from core.market.events import Event, Frame, Item, Told
 from core.market.intervals import Interval
-from core.market.kline import Kline
+from core.market.signal import Signal
 from core.market.trades import Trades
 from core.paper.config import PaperConfig
 from dataflows.instances import planner_of
@@ -157,7 +157,7 @@ def _built(item: tuple[str, KlineOut]) -> tuple[str, Built] | None:
 
 
 def _is_signal(item: tuple[str, Said]) -> bool:
-    return not isinstance(item[1], Kline)
+    return isinstance(item[1], Signal | Event)
 
 
 def _length(of: Interval) -> int:
