@@ -20,7 +20,8 @@ class Fill:
 
     Attributes:
         key: The instrument's key.
-        time_us: When: the trade's time, or the start of the kline, whose price it took.
+        time_us: When: the trade's time, or the start of the kline, whose price it took; the end of
+            the kline at whose close a bankrupt account is closed.
         seq: Data position; rises within the instrument.
         instance: The instance whose signal it follows.
         strategy: Its strategy.
@@ -33,8 +34,8 @@ class Fill:
         entry: Average price of that position; 0 where there is none.
         realised: Profit that this fill realised, before its fee.
         cash: Quote asset held afterwards.
-        signal_seq: Position of the signal.
-        reason: The signal's.
+        signal_seq: Position of the signal, the last one where it was closed without one.
+        reason: The signal's, or why it was closed without one.
 
     """
 

@@ -65,6 +65,7 @@ def check(left: Left) -> Verdict:
             for name in INTERVALS:
                 checker.klines(symbol, name)
             checker.signals(symbol)
+            checker.paper(symbol)
     _parity(checker.verdict, left)
     return checker.verdict
 
@@ -121,10 +122,17 @@ class _Checker:
         self._in_redis(what, symbol, "kline", name, seqs)
 
     def signals(self, symbol: str) -> None:
-        seqs = [row["seq"] for row in _rows(self.lake / "signals", symbol)]
-        self.verdict.signals += len(seqs)
-        self.verdict.compare(f"{symbol} signals", seqs, sorted(set(seqs)))
-        self._in_redis(f"{symbol} signals", symbol, "signal", "", seqs)
+        self.verdict.signals += self._numbered(symbol, "signals", "signal")
+
+    def paper(self, symbol: str) -> None:
+        self._numbered(symbol, "fills", "fill")
+        self._numbered(symbol, "equity", "equity")
+
+    def _numbered(self, symbol: str, table: str, kind: str) -> int:
+        seqs = [row["seq"] for row in _rows(self.lake / table, symbol)]
+        self.verdict.compare(f"{symbol} {table}", seqs, sorted(set(seqs)))
+        self._in_redis(f"{symbol} {table}", symbol, kind, "", seqs)
+        return len(seqs)
 
     def _in_redis(self, what: str, symbol: str, kind: str, name: str, expected: list[int]) -> None:
         key = stream_key(f"binance:{symbol}", kind, name)

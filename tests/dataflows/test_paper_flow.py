@@ -116,6 +116,8 @@ def test_lake_and_redis_have_the_same_rows(
         assert len(equity) > 100
         assert {row.instance for row in fills} == {"bollinger_breakout", "macd_cross", "slow"}
         assert {row.instance for row in equity} == {row.instance for row in fills} | {TOTAL}
+        assert {row.interval for row in equity if row.instance == TOTAL} == {"1m"}
+        assert {row.interval for row in equity if row.instance == "slow"} == {"5m"}
         entries = list(reader.entries(stream_key(key, "fill")))
         assert [fill_of(key, entry.fields) for entry in entries] == fills
         assert [int(entry.id.partition("-")[2]) for entry in entries] == [f.seq for f in fills]

@@ -194,6 +194,7 @@ def test_the_first_fill_that_differs_is_named(tmp_path: Path, recording: Path) -
     wrong = {v.stream: v for v in differing(list(verify(recording, tmp_path / "lake", work)))}
     assert "fill of bollinger_breakout at 2026-01-05T12:50:00" in wrong["fills"].detail
     assert "price was" in wrong["fills"].detail
+    assert "time_us was" not in wrong["fills"].detail
     assert "equity of bollinger_breakout at 2026-01-05T12:50:59" in wrong["equity"].detail
 
 

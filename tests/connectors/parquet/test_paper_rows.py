@@ -10,6 +10,8 @@ import pytest
 from connectors.arrowlog.files import log_folder
 from connectors.arrowlog.journal import Journal
 from connectors.parquet.config import LakeConfig
+from connectors.parquet.layout import Kind, Wanted
+from connectors.parquet.open_rows import logged_parts
 from connectors.parquet.paper import newest_equity, read_equity, read_fills
 from connectors.parquet.writer import LakeWriter
 from core.market.decimals import EXACT
@@ -67,6 +69,29 @@ def test_instances_are_chosen_and_the_newest_row_of_each_is_found(tmp_path: Path
     newest = newest_equity(tmp_path)
     assert {name: row.seq for (_, name), row in newest.items()} == {"a": 7, "b": 6, TOTAL: 8}
     assert set(newest.values()) <= set(rows)
+
+
+def test_the_newest_row_of_a_file_is_its_last(tmp_path: Path) -> None:
+    rows = [replace(equity(n, instance=name), time_us=n) for n, name in enumerate("aabba")]
+    store(tmp_path, *rows)
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+    assert {row.seq for row in newest_equity(tmp_path).values()} == {3, 4}
+
+
+def test_a_row_that_moves_from_a_log_into_a_file_while_we_read_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(log_folder(tmp_path, "lake-00"), service="lake")
+    writer = LakeWriter(LakeConfig(path=tmp_path), journal)
+    writer.begin("aa")
+    for n in range(3):
+        writer.write(fill(n))
+    writer.snapshot()
+    held = logged_parts(tmp_path, Wanted(Kind.FILLS))
+    writer.flush_all()
+    monkeypatch.setattr("connectors.parquet.paper.logged_parts", lambda *_: held)
+    assert [row.seq for row in read_fills(tmp_path, pending=True)] == [0, 1, 2]
+    journal.close()
 
 
 def test_rows_that_are_in_no_file_yet_are_read_once(tmp_path: Path) -> None:

@@ -97,3 +97,13 @@ def test_an_error_while_reading_is_explained(client: redis.Redis, reader: Reader
     with pytest.raises(ServiceError, match="wrong kind of value"):
         next(reader.follow({TRADES: "0-0"}))
     reader.close()
+
+
+def test_all_that_a_stream_holds_is_read_page_by_page(
+    client: redis.Redis, reader: Reader, writer: Make, trades: Some
+) -> None:
+    writer().publish([trades(1, 10_001)])
+    assert ids(list(reader.entries(TRADES))) == list(range(1, 10_002))
+    assert list(reader.entries(OTHERS)) == []
+    assert client.xlen(TRADES) == 10_001
+    reader.close()
