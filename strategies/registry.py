@@ -16,13 +16,29 @@ from core.market.errors import ConfigError, StrategyError
 from core.market.intervals import interval
 from strategies.base import Strategy
 from strategies.bollinger_breakout import BollingerBreakout
+from strategies.bollinger_reversion import BollingerReversion
+from strategies.donchian_breakout import DonchianBreakout
+from strategies.ema_cross import EmaCross
 from strategies.loading import Found, from_entry_points, from_file, from_folder, line_of
 from strategies.macd_cross import MacdCross
 from strategies.params import StrategyParams
 from strategies.rsi_reversal import RsiReversal
 from strategies.spec import EVERY, InstanceSpec, basket_symbol
+from strategies.supertrend import Supertrend
+from strategies.volume_spike import VolumeSpike
+from strategies.vwap_reversion import VwapReversion
 
-BUILT_IN: tuple[type[Strategy], ...] = (BollingerBreakout, MacdCross, RsiReversal)
+BUILT_IN: tuple[type[Strategy], ...] = (
+    BollingerBreakout,
+    BollingerReversion,
+    DonchianBreakout,
+    EmaCross,
+    MacdCross,
+    RsiReversal,
+    Supertrend,
+    VolumeSpike,
+    VwapReversion,
+)
 
 _LONGEST = 40
 """Characters of a symbol, and so of what stands in its place."""

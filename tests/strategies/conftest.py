@@ -30,8 +30,12 @@ def _klines(
 ) -> list[Kline]:
     window = interval(name)
     made = []
+    before = None
     for i, close in enumerate(closes, start=first):
         units = round(close * 10**scale)
+        opened = units if before is None else before
+        before = units
+        volume = 500 + i * 7919 % 4001  # never the same for long
         open_us = i * window.length_us
         made.append(
             Kline(
@@ -41,15 +45,15 @@ def _klines(
                 close_us=open_us + window.length_us - 1,
                 price_scale=scale,
                 quantity_scale=3,
-                open_units=units,
-                high_units=units,
-                low_units=units,
+                open_units=opened,
+                high_units=max(opened, units),
+                low_units=min(opened, units),
                 close_units=units,
-                volume_units=1500,
-                quote_volume_units=1500 * units,
+                volume_units=volume,
+                quote_volume_units=volume * units,
                 trades=3,
-                taker_buy_volume_units=500,
-                taker_buy_quote_volume_units=500 * units,
+                taker_buy_volume_units=volume // 3,
+                taker_buy_quote_volume_units=volume // 3 * units,
                 first_id=3 * i,
                 last_id=3 * i + 2,
                 seq=i,

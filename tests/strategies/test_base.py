@@ -67,8 +67,10 @@ class Sources(Strategy):
 
 def test_each_indicator_is_fed_with_its_source_and_all_must_know(klines: MakeKlines) -> None:
     strategy = Sources()
-    said = [s for k in klines([1.0, 2.0, 4.0]) for s in strategy.feed(k)]
-    assert [s.reason for s in said] == ["3.0 1.5 3.0"]
+    fed = klines([1.0, 2.0, 4.0])
+    said = [s for k in fed for s in strategy.feed(k)]
+    volume = sum(k.volume_units for k in fed) / 3 / 1000
+    assert [s.reason for s in said] == [f"3.0 {volume} 3.0"]
     assert (strategy.lookback, strategy.convergence) == (3, 4)
 
 

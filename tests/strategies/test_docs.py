@@ -38,9 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_guides_files_load(folder: Path) -> None:
     registry = Registry()
-    assert sorted(path.name for path in folder.iterdir()) == ["ema_cross.py", "rsi_midline.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["fast_slow.py", "rsi_midline.py"]
     assert registry.load(folder) == ()
-    assert {"ema_cross", "rsi_midline"} <= set(registry.names())
+    assert {"fast_slow", "rsi_midline"} <= set(registry.names())
 
 
 @pytest.mark.usefixtures("folder")
@@ -71,7 +71,7 @@ def test_the_guides_error_is_the_real_one(folder: Path) -> None:
     registry = Registry()
     registry.load(folder)
     with pytest.raises(StrategyError) as caught:
-        registry.check(InstanceSpec(name="ema_cross", params={"slwo": 30}))
+        registry.check(InstanceSpec(name="fast_slow", params={"slwo": 30}))
     assert [f"{caught.value}\n"] == blocks("text")
 
 

@@ -17,8 +17,14 @@ from strategies.registry import REGISTRY
 # One line per strategy: parameters that give many signals, and others.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bollinger_breakout": ({"period": 5, "width": 1.0, "short": True}, {"period": 6}),
+    "bollinger_reversion": ({"period": 5, "width": 1.0, "short": True}, {"period": 6}),
+    "donchian_breakout": ({"entry": 6, "exit": 3}, {"entry": 7}),
+    "ema_cross": ({"fast": 2, "slow": 5, "short": True}, {"fast": 3}),
     "macd_cross": ({"fast": 2, "slow": 5, "signal": 3, "short": True}, {"fast": 3}),
     "rsi_reversal": ({"period": 3, "oversold": 40, "overbought": 60}, {"period": 4}),
+    "supertrend": ({"period": 2, "multiplier": 1.0, "short": True}, {"period": 3}),
+    "volume_spike": ({"period": 4, "factor": 1.5, "hold": 3, "short": True}, {"period": 5}),
+    "vwap_reversion": ({"period": 5, "distance": 0.1, "short": True}, {"period": 6}),
 }
 
 every = pytest.mark.parametrize("name", REGISTRY.names())
