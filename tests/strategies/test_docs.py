@@ -9,9 +9,11 @@ import pytest
 
 from config.settings import load
 from core.market.errors import StrategyError
+from strategies.base import Strategy
 from strategies.loading import GROUP
-from strategies.registry import Registry
+from strategies.registry import BUILT_IN, Registry
 from strategies.spec import InstanceSpec
+from tools.strategies import draw
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GUIDE = (DOCS / "guides" / "write-a-strategy.md").read_text()
@@ -124,3 +126,10 @@ def test_the_files_of_the_guide_to_inputs_load_and_look_at_what_they_say(tmp_pat
     assert registry.wants == {"trades"}
     spec = InstanceSpec(name="btc_filter", symbols=("ETHUSDT",), legs={"btc": "BTCUSDT"})
     registry.check(InstanceSpec(name="trend_dip"), InstanceSpec(name="large_trades"), spec)
+
+
+@pytest.mark.parametrize("strategy", BUILT_IN, ids=lambda strategy: strategy.name)
+def test_each_strategy_has_a_picture_of_what_it_says_now(strategy: type[Strategy]) -> None:
+    picture = DOCS / "reference" / "pictures" / f"{strategy.name}.svg"
+    assert f"![{strategy.name}](pictures/{strategy.name}.svg)" in REFERENCE
+    assert picture.read_text() == draw(strategy), "python -m tools.strategies draws them again"
