@@ -10,8 +10,17 @@ from core.market.events import Connected, Disconnected, Event, Gap, GapOpened, G
 
 from core.market.events import Quarantined, StrategyErrored  # isort: skip
 from core.market.kline import Kline, Status
-from core.market.records import event_fields, kline_fields, signal_fields
+from core.market.ml import FeatureRow, Learned, Prediction
+from core.market.records import (
+    event_fields,
+    feature_fields,
+    kline_fields,
+    prediction_fields,
+    score_fields,
+    signal_fields,
+)
 from core.market.signal import Side, Signal
+from core.market.trades import Trades
 from dataflows.outputs import Record
 
 _SIDES = {Side.LONG: "[bold green]▲ long [/]", Side.SHORT: "[bold red]▼ short[/]",
@@ -61,7 +70,17 @@ def fields_of(record: Record) -> dict[str, str]:
         return {"record": "signal", **signal_fields(record)}
     if isinstance(record, Event):
         return {"record": "event", **event_fields(record)}
-    return {"record": "trades", "rows": str(len(record))}
+    if isinstance(record, Trades):
+        return {"record": "trades", "rows": str(len(record))}
+    return _learned(record)
+
+
+def _learned(record: Learned) -> dict[str, str]:
+    if isinstance(record, FeatureRow):
+        return {"record": "feature", **feature_fields(record)}
+    if isinstance(record, Prediction):
+        return {"record": "prediction", **prediction_fields(record)}
+    return {"record": "score", **score_fields(record)}
 
 
 def line(key: str, record: Record) -> str:
@@ -81,7 +100,9 @@ def line(key: str, record: Record) -> str:
         )
     if isinstance(record, Event):
         return f"[dim]{_clock(record.time_us)}[/] {symbol} {_event(record)}"
-    return f"{symbol} {len(record)} trades"
+    if isinstance(record, Trades):
+        return f"{symbol} {len(record)} trades"
+    return f"{symbol} {_learned(record)['record']}"
 
 
 def _event(event: Event) -> str:

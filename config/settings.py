@@ -30,6 +30,7 @@ from connectors.redis.config import RedisConfig
 from core.market.errors import ConfigError, IntervalError
 from core.market.intervals import Interval, interval
 from core.market.symbols import Instrument
+from strategies.ml.config import MlConfig
 from strategies.spec import InstanceSpec
 
 PREFIX = "CRYPTOTOOLS_"
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
     strategies_dir: Annotated[
         Path | None, Field(description="Folder with strategies of your own, one file each.")
     ] = None
+    ml: MlConfig = MlConfig()
     binance: BinanceConfig = BinanceConfig()
     redis: RedisConfig = RedisConfig()
     lake: LakeConfig = LakeConfig()

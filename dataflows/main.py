@@ -28,8 +28,10 @@ from core.market.errors import CryptoToolsError
 from core.market.events import Event, Frame, Item, Told
 from core.market.trades import Trades
 from dataflows.instances import planner_of
-from dataflows.klines import Built, KlinePlan, build_klines
-from dataflows.klines import Out as KlineOut
+from dataflows.klines import KlinePlan, build_klines
+from dataflows.ml import MlPlan, run_ml
+from dataflows.ml import Out as MlOut
+from dataflows.ml_commands import ml_plan, standing_of
 from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
 from dataflows.process import enter
@@ -50,6 +52,7 @@ class Work:
 
     klines: KlinePlan
     strategies: tuple[InstanceSpec, ...]
+    ml: MlPlan | None = None
 
 
 def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
@@ -61,9 +64,10 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
 
     checked = normalize(market)  # (key, Trades | Tick | Event): ids in order, once
     klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch | Told)
-    signals = run_strategies(klines, work.strategies)  # (key, Signal | Event)
+    learned = klines if work.ml is None else run_ml(klines, work.ml)  # and what models see and say
+    signals = run_strategies(learned, work.strategies)  # (key, Signal | Event)
 
-    built = op.filter_map("built", klines, _built)  # (key, Kline | Late | KlineMismatch)
+    built = op.filter_map("built", learned, _built)  # all of these but Told
     records = op.merge("records", op.filter_map("stored", checked, _stored), built, signals)
     for name, sink in outputs.records.items():
         op.output(name, records, sink)
@@ -76,12 +80,15 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     return flow
 
 
-def live_source(settings: Settings, control: str | None = None) -> BinanceSource:
+def live_source(
+    settings: Settings, control: str | None = None, ml: MlPlan | None = None
+) -> BinanceSource:
     """Return the live exchange; installs the handlers of a graceful stop.
 
     Args:
         settings: What to follow, and how.
         control: Address of the Redis with the control stream; None: nobody commands.
+        ml: The models that symbols are told of.
 
     Raises:
         ConfigError: A symbol that the exchange does not have.
@@ -97,7 +104,8 @@ def live_source(settings: Settings, control: str | None = None) -> BinanceSource
         settings.symbols,
         audit=audit,
         inboxes=inboxes,
-        planner=planner_of(settings),
+        planner=planner_of(settings, ml),
+        standing=None if ml is None else standing_of(ml),
     )
 
 
@@ -113,8 +121,8 @@ def _tune() -> None:
 
 def live(settings: Settings) -> Dataflow:
     """Return the flow on the live exchange."""
-    work = Work(kline_plan(settings), settings.strategies)
-    source = ResumedSource(live_source(settings, redis_url(settings)))
+    work = Work(kline_plan(settings), settings.strategies, ml_plan(settings))
+    source = ResumedSource(live_source(settings, redis_url(settings), work.ml))
     return build({"exchange": source}, work, resuming(outputs_of(settings)))
 
 
@@ -137,7 +145,7 @@ def _is_frame(item: tuple[str, Item]) -> bool:
     return isinstance(item[1], Frame)
 
 
-def _built(item: tuple[str, KlineOut]) -> tuple[str, Built] | None:
+def _built(item: tuple[str, MlOut]) -> tuple[str, Record] | None:
     key, value = item
     return None if isinstance(value, Told) else (key, value)
 

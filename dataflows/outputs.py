@@ -15,12 +15,13 @@ from connectors.redis.embedded import ensure
 from connectors.redis.sink import RedisSink
 from core.market.events import Event
 from core.market.kline import Kline
+from core.market.ml import Learned
 from core.market.signal import Signal
 from core.market.trades import Trades
 from dataflows.parity import ParitySink, Run, settings_of
 from dataflows.setup import kline_plan
 
-Record: TypeAlias = Trades | Kline | Signal | Event
+Record: TypeAlias = Trades | Kline | Signal | Event | Learned
 """What is stored and published; each has one schema."""
 
 Records: TypeAlias = dict[str, Sink[Any]]
@@ -63,7 +64,7 @@ def outputs_of(settings: Settings) -> Outputs:
     records = chosen(settings, lake=True, redis=True)
     if not settings.recording.enabled:
         return Outputs(records)  # with no recording there is nothing to hold the hashes against
-    told = settings_of(kline_plan(settings), settings.strategies)
+    told = settings_of(kline_plan(settings), settings.strategies, settings.ml)
     parity = ParitySink(settings.lake.path, Run(time.time_ns() // 1000, told))
     return Outputs(records, recorder(settings.recording.path), parity)
 

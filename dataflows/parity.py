@@ -24,6 +24,7 @@ from core.market.errors import SnapshotError
 from core.market.intervals import MINUTE_US
 from core.market.kline import Kline
 from dataflows.klines import KlinePlan
+from strategies.ml.config import MlConfig
 from strategies.spec import InstanceSpec
 
 Snapshot: TypeAlias = tuple[Any, ...]
@@ -50,15 +51,27 @@ class Run:
     resumed: bool = False
 
 
-def settings_of(plan: KlinePlan, strategies: Iterable[InstanceSpec]) -> Settings:
-    """Return what a run's output depends on beside its inputs, as plain values."""
+def settings_of(
+    plan: KlinePlan, strategies: Iterable[InstanceSpec], ml: MlConfig | None = None
+) -> Settings:
+    """Return what a run's output depends on beside its inputs, as plain values.
+
+    Which versions of models spoke is among its inputs.
+    """
     klines = {
         "base": plan.base.name,
         "intervals": [i.name for i in plan.intervals],
         "grace_us": plan.grace_us,
         "empty": plan.empty,
     }
-    return {"klines": klines, "strategies": [s.model_dump(mode="json") for s in strategies]}
+    told = {"klines": klines, "strategies": [s.model_dump(mode="json") for s in strategies]}
+    return told if ml is None or not ml.features else told | {"ml": _settings_of_ml(ml)}
+
+
+def _settings_of_ml(ml: MlConfig) -> Settings:
+    models = [m.model_dump(mode="json", exclude={"shadows"}) for m in ml.models]
+    features = [[f.name, f.definition, f.warmup] for f in ml.features]
+    return {"features": features, "models": models, "scores": ml.scores.model_dump()}
 
 
 class ParityPartition(StatefulSinkPartition[Any, Snapshot]):

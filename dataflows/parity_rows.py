@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from connectors.parquet.encoding import BROKEN
 from connectors.parquet.layout import Kind, Wanted, find
+from connectors.parquet.learned import read_features, read_predictions
 from connectors.parquet.reader import read_klines
 from core.ledger.certificate import time_text
 from core.ledger.chain import SIGNALS, signal_text, text_of
@@ -18,8 +19,13 @@ from core.market.errors import FileError
 from core.market.schemas import SUM
 
 _Mark = tuple[str, ...]
-_KLINE_MARK = ("open_ms", "revision")
-_SIGNAL_MARK = ("close_ms", "instance")
+_MARKS: dict[str, _Mark] = {
+    "klines": ("open_ms", "revision"),
+    SIGNALS: ("close_ms", "instance"),
+    "features": ("open_ms",),
+    "predictions": ("open_ms", "version"),
+}
+"""By the first word of a stream's name, the fields that name one of its records."""
 
 
 def first_difference(
@@ -36,7 +42,7 @@ def first_difference(
 
     """
     between = f"differs in records {bounds[0] + 1} to {bounds[1]}"
-    names = _SIGNAL_MARK if stream == SIGNALS else _KLINE_MARK
+    names = _MARKS[stream.partition(" ")[0]]
     try:
         stored = _stored(lake, key, stream, names)
     except FileError as error:
@@ -60,15 +66,22 @@ def first_difference(
 
 def _stored(lake: Path, key: str, stream: str, names: _Mark) -> dict[_Mark, list[bytes]]:
     found: dict[_Mark, list[bytes]] = {}
-    texts = _signals(lake, key) if stream == SIGNALS else _klines(lake, key, stream.split()[1])
-    for text in texts:
+    for text in _texts(lake, key, stream):
         row = orjson.loads(text)
         found.setdefault(tuple(row[name] for name in names), []).append(text)
     return found
 
 
-def _klines(lake: Path, key: str, interval: str) -> Iterator[bytes]:
-    return map(text_of, read_klines(lake, {key}, {interval}))
+def _texts(lake: Path, key: str, stream: str) -> Iterator[bytes]:
+    kind, _, name = stream.partition(" ")
+    match kind:
+        case "klines":
+            return map(text_of, read_klines(lake, {key}, {name}))
+        case "features":
+            return map(text_of, read_features(lake, name, {key}))
+        case "predictions":
+            return (text_of(p) for p in read_predictions(lake, {key}) if p.model == name)
+    return _signals(lake, key)
 
 
 def _signals(lake: Path, key: str) -> Iterator[bytes]:
@@ -107,6 +120,10 @@ def _named(row: dict[str, str]) -> str:
     at = time_text(int(row.get("open_ms") or row["close_ms"]) * 1000)
     if "instance" in row:
         return f"signal of {row['instance']} at {at}"
+    if "model" in row:
+        return f"prediction of {row['model']} for {at}"
+    if "features" in row:
+        return f"row of {row['features']} of {at}"
     return f"kline {row['interval']} of {at}"
 
 

@@ -17,7 +17,7 @@ from core.market.events import InstanceChanged, StrategyErrored, Told
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
 from core.market.signal import Signal
-from dataflows.klines import Out as KlineOut
+from dataflows.ml import Out as KlineOut
 from dataflows.pulse import PULSE
 from dataflows.resume import anew
 from strategies.guard import Guard

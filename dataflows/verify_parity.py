@@ -170,9 +170,10 @@ def _together(runs: list[list[RunFile]], segments: dict[str, list[Segment]]) -> 
 
 
 def _against(run: list[RunFile], segments: dict[str, list[Segment]], work: Work) -> str:
-    ours, theirs = settings_of(work.klines, work.strategies), run[0].settings
-    for name in ("klines", "strategies"):
-        if ours[name] != theirs.get(name):
+    ml = None if work.ml is None else work.ml.config
+    ours, theirs = settings_of(work.klines, work.strategies, ml), run[0].settings
+    for name in ("klines", "strategies", "ml"):
+        if ours.get(name) != theirs.get(name):
             return f"the run had other {name}: {orjson.dumps(theirs.get(name)).decode()}"
     if any(file.resumed for file in run):
         return "the run went on from a snapshot with other settings: its start cannot be replayed"

@@ -33,11 +33,12 @@ from connectors.parquet.pending import (
 from core.market.errors import SnapshotError
 from core.market.events import Event, Quarantined
 from core.market.kline import Kline, Status
+from core.market.ml import FeatureRow, Learned, ModelScore, Prediction
 from core.market.signal import Signal
 from core.market.trades import Trades
 from telemetry import metrics
 
-Record: TypeAlias = Trades | Kline | Signal | Event
+Record: TypeAlias = Trades | Kline | Signal | Event | Learned
 """What the lake stores; each has one schema."""
 
 VERSION = 2
@@ -111,6 +112,8 @@ class LakeWriter:
                 self._write_record(Slot(Kind.QUARANTINE, record.key), record, record.time_us)
             case Event():
                 self._write_record(Slot(Kind.EVENTS, record.key), record, record.time_us)
+            case FeatureRow() | Prediction() | ModelScore():
+                self._write_learned(record)
 
     def flush_all(self) -> None:
         """Close every open file; the next row of each begins a new one."""
@@ -191,6 +194,14 @@ class LakeWriter:
     def _log_records(self, kind: Kind) -> None:
         log_records(self._journal, (r for slot, r in self._records.items() if slot.kind is kind))
         self._fresh[kind] = 0
+
+    def _write_learned(self, record: Learned) -> None:
+        if isinstance(record, FeatureRow):
+            slot = Slot(Kind.FEATURES, record.key, record.interval.name)
+        else:
+            kind = Kind.PREDICTIONS if isinstance(record, Prediction) else Kind.SCORES
+            slot = Slot(kind, record.key)
+        self._write_record(slot, record, record.close_us)
 
     def _write_trades(self, trades: Trades) -> None:
         slot = Slot(Kind.TRADES, trades.key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _STREAM = re.compile(
     r"md:\{(?P<key>[^{}]+)\}:"
-    r"(?:(?P<kind>trade|signal|event|quarantine)|kline:(?P<interval>[^:]+)(?P<forming>:forming)?)"
+    r"(?:(?P<kind>trade|signal|event|quarantine|feature|prediction|score)|kline:(?P<interval>[^:]+)(?P<forming>:forming)?)"
 )
 
 REGISTRY = "md:~keys"
@@ -25,7 +25,9 @@ OUTCOMES = "md:~outcomes"
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 
-KINDS = ("trade", "kline", "forming", "signal", "event", "quarantine")
+KINDS = (
+    "trade", "kline", "forming", "signal", "event", "quarantine", "feature", "prediction", "score",
+)  # fmt: skip
 """The kinds of streams."""
 
 

@@ -15,8 +15,12 @@ import orjson
 
 from core.market.errors import SnapshotError
 from core.market.kline import Kline, Status
-from core.market.records import kline_fields, signal_fields
+from core.market.ml import FeatureRow, Prediction
+from core.market.records import feature_fields, kline_fields, prediction_fields, signal_fields
 from core.market.signal import Signal
+
+Chained: TypeAlias = Kline | Signal | FeatureRow | Prediction
+"""What is in a chain."""
 
 SIGNALS = "signals"
 _MARKS = 16
@@ -84,16 +88,26 @@ def stream_of(record: object) -> str | None:
     """Return the stream that a record belongs to; None for what is in no chain."""
     if isinstance(record, Kline):
         return f"klines {record.interval.name}" if record.status is Status.FINAL else None
+    if isinstance(record, FeatureRow):
+        return f"features {record.features}"
+    if isinstance(record, Prediction):
+        return f"predictions {record.model}"
     return SIGNALS if isinstance(record, Signal) else None
 
 
-def text_of(record: Kline | Signal) -> bytes:
+def text_of(record: Chained) -> bytes:
     """Return the canonical text: JSON of the published fields in their order, without `seq`."""
+    if isinstance(record, Signal):
+        return signal_text(signal_fields(record))
+    row = _fields(record)
+    del row["seq"]
+    return orjson.dumps(row)
+
+
+def _fields(record: Kline | FeatureRow | Prediction) -> dict[str, str]:
     if isinstance(record, Kline):
-        row = kline_fields(record)
-        del row["seq"]
-        return orjson.dumps(row)
-    return signal_text(signal_fields(record))
+        return kline_fields(record)
+    return feature_fields(record) if isinstance(record, FeatureRow) else prediction_fields(record)
 
 
 def signal_text(fields: dict[str, str]) -> bytes:
@@ -110,7 +124,7 @@ class Chains:
     def add(self, record: object) -> str | None:
         """Take a record; return its stream, None for what is in no chain."""
         stream = stream_of(record)
-        if stream is not None and isinstance(record, Kline | Signal):
+        if stream is not None and isinstance(record, Chained):
             chain = self.by_key.setdefault(record.key, {}).setdefault(stream, Chain())
             chain.add(text_of(record), record.seq)
         return stream

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from connectors.redis.codec import Record, Target, entry_of, rows_of
-from connectors.redis.keys import StreamName, parse_key, stream_key
+from connectors.redis.keys import KINDS, StreamName, parse_key, stream_key
 from core.market.events import Gap, Quarantined
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
@@ -88,7 +88,7 @@ def test_an_entry_says_whose_it_is() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["trade", "signal", "event", "quarantine", "kline", "forming"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_names_of_streams_read_back(kind: str) -> None:
     of = "1M" if kind in {"kline", "forming"} else ""
     assert parse_key(stream_key(KEY, kind, of)) == StreamName(KEY, kind, of)
