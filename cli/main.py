@@ -23,7 +23,7 @@ app = typer.Typer(
 
 _COMMANDS = (
     "demo", "run", "up", "status", "replay", "simulate", "record", "backfill", "tail", "symbols",
-    "strategy", "certify", "gaps", "verify", "verify_parity", "doctor", "config", "bench",
+    "strategy", "ml", "certify", "gaps", "verify", "verify_parity", "doctor", "config", "bench",
     "version",
 )  # fmt: skip
 

@@ -75,10 +75,10 @@ def read_table(
 
     """
     own: dict[str, dict[int, FeatureRow]] = {}
-    others = set()
+    others, definition = set(), features.definition
     try:
         for row in read_features(lake, features.name, symbols, pending=True):
-            if row.definition == features.definition:
+            if row.definition == definition:
                 own.setdefault(row.key, {}).setdefault(row.open_us, row)
             else:
                 others.add(row.definition)
@@ -88,7 +88,7 @@ def read_table(
         raise ModelError(features.name, str(error), hint=_hint(features)) from None
     if not own:
         said = f", but of {' '.join(sorted(others))}: the set was changed since" if others else ""
-        why = f"{lake} holds no rows of definition {features.definition}{said}"
+        why = f"{lake} holds no rows of definition {definition}{said}"
         raise ModelError(features.name, why, hint=_hint(features))
     tables = [_of(n, own[key], features, target) for n, key in enumerate(sorted(own))]
     return _together(tuple(sorted(own)), tables)

@@ -154,7 +154,7 @@ class MlHost:
     def _on_runner(self, runner: Runner, kline: Kline, values: Values, fault: str) -> Iterator[Out]:
         if not runner.begun:
             yield self._begun(runner, kline)
-        name, definition = runner.spec.name, runner.features.definition
+        name, definition = runner.spec.name, runner.definition
         for version, value, reason, shadow in runner.on_row(kline, values, fault):
             yield Prediction(
                 self.key, kline.interval, name, version, definition, kline.open_us,

@@ -73,6 +73,7 @@ class Runner:
         load: Where versions come from.
 
     Attributes:
+        definition: Hash of the set.
         version: The version whose predictions count; empty: none.
         shadows: Those that are only scored.
         command: The last command obeyed.
@@ -84,6 +85,7 @@ class Runner:
         self, spec: ModelSpec, features: FeatureSet, scores: ScoresConfig, load: Load
     ) -> None:
         self.spec, self.features = spec, features
+        self.definition = features.definition
         self.version, self.command = "", ""
         self.shadows: tuple[str, ...] = ()
         self.begun = False
@@ -144,7 +146,7 @@ class Runner:
     def _loaded(self, version: str) -> Version:
         try:
             model = self._load(self.spec.name, version)
-            if model.manifest.definition != self.features.definition:
+            if model.manifest.definition != self.definition:
                 why = f"version {version} was trained on other features than `{self.features.name}`"
                 raise ModelError(self.spec.name, why)
         except CryptoToolsError as error:
