@@ -15,8 +15,8 @@ from strategies.params import StrategyParams
 class MlStrategy(Strategy):
     """Long while a model's prediction is high enough, flat or short while it is low enough.
 
-    A prediction of at least `long_above`: long. At most `short_below`: short. A position is left
-    when the prediction comes back by `margin`. Without a prediction nothing changes, unless
+    A prediction of at least `long_above`: long. With `short`, at most `short_below`: short. A
+    position is left when the prediction comes back by `margin`. Without a prediction nothing changes, unless
     `flat_without`. Thresholds are in the model's own unit: a probability, or a return.
 
     Source: none; thresholds on a score are the plainest rule there is.
@@ -29,16 +29,18 @@ class MlStrategy(Strategy):
         """Parameters of `MlStrategy`."""
 
         model: Annotated[
-            str, Field(min_length=1, description="Name of the model, as in `ml.models`.")
-        ]
-        long_above: Annotated[float, Field(description="Prediction from which on it is long.")] = (
-            0.55
-        )
+            str, Field(description="Name of the model, as in `ml.models`; unset: whichever runs.")
+        ] = ""
+        long_above: Annotated[
+            float, Field(ge=-10, le=10, description="Prediction from which on it is long.")
+        ] = 0.55
+        short: Annotated[bool, Field(description="Also short where the prediction is low.")] = False
         short_below: Annotated[
-            float | None, Field(description="Prediction up to which it is short; unset: never.")
-        ] = None
+            float, Field(ge=-10, le=10, description="Prediction up to which it is short.")
+        ] = 0.45
         margin: Annotated[
-            float, Field(ge=0, description="How far a prediction must come back to be left.")
+            float,
+            Field(ge=0, le=10, description="How far a prediction must come back to be left."),
         ] = 0.0
         flat_without: Annotated[
             bool, Field(description="Leave the position where there is no prediction.")
@@ -46,8 +48,7 @@ class MlStrategy(Strategy):
 
         @model_validator(mode="after")
         def _apart(self) -> "MlStrategy.Params":
-            low = self.short_below
-            if low is not None and low + self.margin >= self.long_above - self.margin:
+            if self.short and self.short_below + self.margin >= self.long_above - self.margin:
                 raise ValueError("short_below must be below long_above by more than two margins")
             return self
 
@@ -62,9 +63,10 @@ class MlStrategy(Strategy):
 
     def predicted(self, prediction: Prediction) -> None:
         """Keep the model's newest prediction; those of shadows are none of ours."""
-        if prediction.model == self.params.model and not prediction.shadow:
+        if not prediction.shadow and self.params.model in ("", prediction.model):
             self.value, self.reason = prediction.value, prediction.reason
-            self.at_us, self.said_by = prediction.open_us, prediction.version
+            self.at_us = prediction.open_us
+            self.said_by = f"{prediction.model} {prediction.version}".strip()
 
     def on_kline(self, kline: Kline) -> Iterable[Signal]:
         """Return a signal where the prediction for this kline wants another position."""
@@ -73,9 +75,9 @@ class MlStrategy(Strategy):
         if side == self.side:
             return
         self.side = side
-        said = f"{self.params.model} {self.said_by}"
+        said = self.said_by
         if value is None:
-            yield self.flat(kline, f"no prediction of {self.params.model}: {self._why(kline)}")
+            yield self.flat(kline, f"no prediction: {self._why(kline)}")
         elif side == Side.LONG.value:
             why = f"{said} says {value:.6g}, at least {self.params.long_above:g}"
             yield self.long(kline, why, prediction=value)
@@ -94,11 +96,10 @@ class MlStrategy(Strategy):
             return Side.FLAT.value if p.flat_without else self.side
         if value >= p.long_above:
             return Side.LONG.value
-        if p.short_below is not None and value <= p.short_below:
+        if p.short and value <= p.short_below:
             return Side.SHORT.value
         if self.side == Side.LONG.value and value > p.long_above - p.margin:
             return self.side
-        low = p.short_below
-        if low is not None and self.side == Side.SHORT.value and value < low + p.margin:
+        if self.side == Side.SHORT.value and value < p.short_below + p.margin:
             return self.side
         return Side.FLAT.value

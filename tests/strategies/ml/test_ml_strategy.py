@@ -48,14 +48,14 @@ def test_it_is_long_while_the_prediction_is_high(make_walk: MakeWalk) -> None:
 
 def test_it_is_short_only_where_that_is_wanted(make_walk: MakeWalk) -> None:
     values = [0.3, 0.4, 0.7, 0.2]
-    assert said(make(short_below=0.35), make_walk, values) == [
+    assert said(make(short=True, short_below=0.35), make_walk, values) == [
         (0, "short"), (1, "flat"), (2, "long"), (3, "short"),
     ]  # fmt: skip
 
 
 def test_a_margin_keeps_a_position(make_walk: MakeWalk) -> None:
     values = [0.6, 0.52, 0.5, 0.49, 0.3, 0.38, 0.4]
-    own = make(margin=0.05, short_below=0.35)
+    own = make(margin=0.05, short=True, short_below=0.35)
     assert said(own, make_walk, values) == [(0, "long"), (2, "flat"), (4, "short"), (6, "flat")]
 
 
@@ -70,6 +70,7 @@ def test_predictions_of_others_of_shadows_and_of_other_klines_do_not_count(
     make_walk: MakeWalk,
 ) -> None:
     assert said(make(), make_walk, [0.9], model="down") == []
+    assert said(MlStrategy(), make_walk, [0.9], model="down") == [(0, "long")]
     assert said(make(), make_walk, [0.9], shadow=True) == []
     (kline,) = make_walk(1)
     own = make()
@@ -86,7 +87,7 @@ def test_a_signal_says_which_version_said_what(make_walk: MakeWalk) -> None:
     assert signal.values == (("prediction", 0.75),)
     own.predicted(prediction(kline.open_us, None))
     (signal,) = own.feed(kline)
-    assert signal.reason == "no prediction of up: warming up"
+    assert signal.reason == "no prediction: warming up"
 
 
 def test_a_snapshot_holds_position_and_prediction(make_walk: MakeWalk) -> None:
@@ -98,6 +99,4 @@ def test_a_snapshot_holds_position_and_prediction(make_walk: MakeWalk) -> None:
 
 def test_thresholds_that_cross_are_refused() -> None:
     with pytest.raises(StrategyError, match="two margins"):
-        make(short_below=0.5, margin=0.05)
-    with pytest.raises(StrategyError, match="model"):
-        MlStrategy({})
+        make(short=True, short_below=0.5, margin=0.05)
