@@ -11,13 +11,15 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from connectors.shutdown import telling
+from core.control import addressee
 from core.exchange.official import from_row
 from core.market.errors import DecimalError, SnapshotError
 from core.market.events import InstanceChanged, StrategyErrored, Told
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
+from core.market.ml import Prediction
 from core.market.signal import Signal
-from dataflows.ml import Out as KlineOut
+from dataflows.ml import Out as Seen
 from dataflows.pulse import PULSE
 from dataflows.resume import anew
 from strategies.guard import Guard
@@ -34,7 +36,7 @@ _SECONDS = 1.0
 State: TypeAlias = tuple[object, ...] | None
 
 
-class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
+class StrategiesLogic(StatefulBatchLogic[Seen, Out, State]):
     """One instrument's `StrategyHost`."""
 
     def __init__(self, state: State, *, specs: tuple[InstanceSpec, ...]) -> None:
@@ -43,20 +45,18 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         self._host: StrategyHost | None = None
 
     @telling
-    def on_batch(self, values: list[KlineOut]) -> tuple[list[Out], bool]:
+    def on_batch(self, values: list[Seen]) -> tuple[list[Out], bool]:
         """Take a batch; only final klines are shown to strategies."""
         out: list[Out] = []
         for item in values:
             if isinstance(item, Kline):
                 if item.status is Status.FINAL:
                     out += self._host_of(item.key).on_kline(item)
+            elif isinstance(item, Prediction):
+                self._host_of(item.key).on_prediction(item)
             elif isinstance(item, Told):
                 out += self._obey(item)
-        for said in out:
-            if isinstance(said, Signal):
-                metrics.SIGNALS.labels(said.strategy).inc()
-            elif isinstance(said, StrategyErrored):
-                metrics.STRATEGY_ERRORS.labels(said.instance).inc()
+        _count(out)
         return out, False
 
     def snapshot(self) -> State:
@@ -64,6 +64,8 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         return self._state if self._host is None else self._host.snapshot()
 
     def _obey(self, told: Told) -> list[InstanceChanged]:
+        if addressee(told.payload) != "strategies":
+            return []
         wanted = Wanted.model_validate_json(told.payload)
         rows = orjson.loads(told.history).get(wanted.spec.interval, []) if told.history else []
         of = interval(wanted.spec.interval)
@@ -91,6 +93,14 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         return host
 
 
+def _count(out: list[Out]) -> None:
+    for said in out:
+        if isinstance(said, Signal):
+            metrics.SIGNALS.labels(said.strategy).inc()
+        elif isinstance(said, StrategyErrored):
+            metrics.STRATEGY_ERRORS.labels(said.instance).inc()
+
+
 _OWN = threading.local()
 
 
@@ -103,7 +113,7 @@ def _guard() -> Guard:
 
 
 def run_strategies(
-    klines: KeyedStream[KlineOut], specs: tuple[InstanceSpec, ...]
+    klines: KeyedStream[Seen], specs: tuple[InstanceSpec, ...]
 ) -> Stream[tuple[str, Out]]:
     """Return signals (and errors of strategies), keyed as before."""
     return op.stateful_batch("strategies", klines, partial(StrategiesLogic, specs=specs))

@@ -2,6 +2,7 @@
 
     setup(params)     once: which indicators it uses, and its own state to begin with
     on_kline(kline)   per final kline, its indicators updated before: the signals it gives
+    predicted(said)   before that, per model that runs on these klines: what it says of the kline
 
 It never sees a clock. What it keeps between klines are its indicators and the plain attributes
 that the class names in `state`; setting any other attribute later is an error, because it would
@@ -19,6 +20,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 from core.indicators.base import Indicator
 from core.market.errors import SnapshotError, StrategyError
 from core.market.kline import Kline
+from core.market.ml import Prediction
 from core.market.signal import Side, Signal
 from strategies.params import StrategyParams as StrategyParams
 from strategies.params import checked
@@ -111,6 +113,12 @@ class Strategy(ABC):
         """Return the signals of a final kline.
 
         It is called only when every used indicator has a value, with that kline already in them.
+        """
+
+    def predicted(self, prediction: Prediction) -> None:  # noqa: B027 - most care for none
+        """Take what a model says of the kline that comes next; those of shadows come as well.
+
+        One that defines it keeps what it needs in its `state`.
         """
 
     def use(self, indicator: AnyIndicator, source: Source | None = None) -> AnyIndicator:

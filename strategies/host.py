@@ -14,15 +14,16 @@ what was known when the window closed, live as in a replay.
 """
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from time import perf_counter_ns
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from core.market.errors import SnapshotError, StrategyError
 from core.market.events import PAYLOAD_LIMIT, InstanceChanged, StrategyErrored
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
+from core.market.ml import Prediction
 from core.market.position import Positions
 from core.market.signal import Signal
 from strategies.base import Snapshot, Strategy
@@ -32,6 +33,9 @@ from strategies.registry import REGISTRY, Registry
 from strategies.spec import InstanceSpec, Wanted, specs_for
 
 Row: TypeAlias = dict[str, Any]
+
+Given = TypeVar("Given")
+Answer = TypeVar("Answer")
 
 _HEAD = ("strategy_host", 2)
 
@@ -125,6 +129,13 @@ class StrategyHost:
             if slot.error and not slot.told:
                 out.append(self._errored(slot, kline))
         return out
+
+    def on_prediction(self, prediction: Prediction) -> None:
+        """Take what a model says of the next kline; those who ask for it see it."""
+        lane = self._lanes.get(prediction.interval.name)
+        for slot in lane.slots if lane is not None else ():
+            if not slot.error and type(slot.strategy).predicted is not Strategy.predicted:
+                self._asked(slot, slot.strategy.predicted, prediction)
 
     def want(self, wanted: Wanted, fetched: Iterable[Kline], time_us: int) -> list[InstanceChanged]:
         """Make an instance what a command wants it to be.
@@ -276,7 +287,7 @@ class StrategyHost:
 
     def _fed(self, slot: _Slot, kline: Kline) -> list[Signal]:
         began = perf_counter_ns()  # told to people, decides nothing
-        signals = self._asked(slot, kline)
+        signals = self._asked(slot, slot.strategy.feed, kline) or []
         if slot.error:
             return []
         slot.spent_ns += perf_counter_ns() - began
@@ -288,14 +299,14 @@ class StrategyHost:
         slot.last = (kline.close_us, signals[-1].side.value)
         return [replace(s, seq=self._positions.at(kline.close_us)) for s in signals]
 
-    def _asked(self, slot: _Slot, kline: Kline) -> list[Signal]:
+    def _asked(self, slot: _Slot, ask: Callable[[Given], Answer], given: Given) -> Answer | None:
         # Whatever a strategy raises stops that strategy only.
         try:
             if self._guard is None:
-                return slot.strategy.feed(kline)
+                return ask(given)
             self._guard.enter()
             try:
-                return slot.strategy.feed(kline)
+                return ask(given)
             finally:
                 self._guard.leave()
         except Exception as error:
@@ -304,7 +315,7 @@ class StrategyHost:
             if self._guard is not None:
                 self._guard.leave()
             slot.error = f"{_told(error)}: one kline took more than {self._limit():g} s"
-        return []
+        return None
 
     def _limit(self) -> float:
         return 0.0 if self._guard is None else self._guard.seconds
@@ -345,7 +356,7 @@ class StrategyHost:
     def _warm(self, slot: _Slot) -> None:
         slot.error, slot.told = "", False
         for kline in self._lanes[slot.spec.interval].history:
-            self._asked(slot, kline)
+            self._asked(slot, slot.strategy.feed, kline)
             if slot.error:
                 return  # the event comes with the next kline
 

@@ -17,11 +17,12 @@ from strategies.base import Strategy
 from strategies.bollinger_breakout import BollingerBreakout
 from strategies.loading import Found, from_entry_points, from_folder, line_of
 from strategies.macd_cross import MacdCross
+from strategies.ml.strategy import MlStrategy
 from strategies.params import StrategyParams
 from strategies.rsi_reversal import RsiReversal
 from strategies.spec import EVERY, InstanceSpec
 
-BUILT_IN: tuple[type[Strategy], ...] = (BollingerBreakout, MacdCross, RsiReversal)
+BUILT_IN: tuple[type[Strategy], ...] = (BollingerBreakout, MacdCross, MlStrategy, RsiReversal)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 

@@ -16,8 +16,9 @@ class MlStrategy(Strategy):
     """Long while a model's prediction is high enough, flat or short while it is low enough.
 
     A prediction of at least `long_above`: long. With `short`, at most `short_below`: short. A
-    position is left when the prediction comes back by `margin`. Without a prediction nothing changes, unless
-    `flat_without`. Thresholds are in the model's own unit: a probability, or a return.
+    position is left when the prediction comes back by `margin`. Without a prediction nothing
+    changes, unless `flat_without`. Thresholds are in the model's own unit: a probability, or a
+    return.
 
     Source: none; thresholds on a score are the plainest rule there is.
     """

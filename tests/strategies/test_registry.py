@@ -51,7 +51,7 @@ Write = Callable[[str, str], Path]
 
 
 def test_the_built_in_ones_are_there() -> None:
-    assert Registry().names() == ("bollinger_breakout", "macd_cross", "rsi_reversal")
+    assert Registry().names() == ("bollinger_breakout", "macd_cross", "ml", "rsi_reversal")
     assert {REGISTRY.find(s.name) for s in BUILT_IN} == set(BUILT_IN)
 
 
@@ -70,7 +70,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
     )
     with pytest.raises(StrategyError) as caught:
         Registry().check(InstanceSpec(name="qqq"))
-    assert "hint: there are bollinger_breakout macd_cross rsi_reversal" in str(caught.value)
+    assert "hint: there are bollinger_breakout macd_cross ml rsi_reversal" in str(caught.value)
 
 
 def test_a_wrong_parameter_is_found_before_anything_runs() -> None:
