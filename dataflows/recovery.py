@@ -29,6 +29,7 @@ from core.market.errors import ConfigError, ServiceError
 from core.market.intervals import interval
 from dataflows.engine import store
 from strategies.host import StrategyHost
+from strategies.ml.host import VERSION as ML_VERSION
 
 LOG = logging.getLogger("cryptotools.recovery")
 
@@ -194,6 +195,7 @@ def _snapshots() -> dict[str, str]:
         "normalize": str(Continuity("x:Y").snapshot()[0]),
         "klines": str(builder.snapshot()[0]),
         "strategies": "-".join(map(str, StrategyHost("x:Y", ()).snapshot()[:2])),
+        "ml": f"ml-{ML_VERSION}",
         "lake": f"lake-{LAKE_VERSION}",
         "recording": f"recording-{RECORDING_VERSION}",
     }

@@ -196,7 +196,7 @@ class Columns:
 
     def snapshot(self) -> tuple[Any, ...]:
         """Return everything needed to go on, as plain values."""
-        driven = tuple((d.fault, d.indicator.snapshot()) for d in self._driven.values())
+        driven = tuple(d.indicator.snapshot() for d in self._driven.values())
         columns = tuple(column.dump() for column in self._columns)
         return (_VERSION, self.definition, self.seen, driven, columns)
 
@@ -211,9 +211,8 @@ class Columns:
             raise SnapshotError("features", snapshot[:2], (_VERSION, self.definition))
         _, _, seen, driven, columns = snapshot
         try:
-            for one, (fault, state) in zip(self._driven.values(), driven, strict=True):
+            for one, state in zip(self._driven.values(), driven, strict=True):
                 one.indicator.restore(state)
-                one.fault = fault
             for column, state in zip(self._columns, columns, strict=True):
                 column.load(state)
         except (TypeError, ValueError, IndexError) as error:

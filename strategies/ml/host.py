@@ -21,7 +21,10 @@ from strategies.ml.wanted import WantedModel
 
 Out: TypeAlias = Learned | ModelChanged
 
-_HEAD = ("ml", 1)
+VERSION = 1
+"""Of the snapshot."""
+
+_HEAD = ("ml", VERSION)
 _KINDS = ("rows", "predictions", "scores", "events")
 
 

@@ -246,9 +246,13 @@ def test_a_flow_that_was_cut_off_says_what_an_undisturbed_one_says(
     undisturbed: Any = TestingSource(items, batch_size=7)
     whole = run({"in": undisturbed}, ml, tmp_path / "whole")
     for cut in (len(items) // 3, len(items) // 2):
-        root = tmp_path / f"cut-{cut}"
-        torn: Any = TestingSource([*items[:cut], TestingSource.ABORT(), *items[cut:]], batch_size=7)
-        for _ in range(2):
+        root, later = tmp_path / f"cut-{cut}", cut + len(items) // 4
+        torn: Any = TestingSource(
+            [*items[:cut], TestingSource.EOF(), *items[cut:later], TestingSource.ABORT(),
+             *items[later:]],
+            batch_size=7,
+        )  # fmt: skip
+        for _ in range(3):
             run({"in": torn}, ml, root, recovery=root / "recovery", snapshot_every=timedelta(0))
         assert rows(root / "lake", "predictions") == rows(whole, "predictions")
         assert rows(root / "lake", "features") == rows(whole, "features")
@@ -259,6 +263,16 @@ def test_a_flow_that_was_cut_off_says_what_an_undisturbed_one_says(
         waiting = [p.reason for p in said if p.value is None]
         assert "learned 19 of 20 labels" in waiting
         assert changes(whole)[0]["version"] == said[0].version
+
+
+def test_a_flow_without_models_does_not_mind_what_they_are_told(
+    promoted: Path, tmp_path: Path
+) -> None:
+    outputs = Outputs({"lake": LakeSink(LakeConfig(path=tmp_path / "lake"))})
+    specs = (InstanceSpec(name="rsi_reversal", params={"period": 3}),)
+    engine.run(build(readers(promoted), Work(KLINES, specs), outputs))
+    assert rows(tmp_path / "lake", "signals")
+    assert not (tmp_path / "lake" / "features").exists()
 
 
 def _items(recording: Path) -> Iterator[tuple[str, Any]]:
@@ -295,6 +309,14 @@ def _klines(count: int) -> list[Kline]:
     from tests.strategies.ml.conftest import walk
 
     return walk(count)
+
+
+def test_the_steps_name_is_stable_because_snapshots_hang_on_it(
+    models: tuple[Path, str, str],
+) -> None:
+    source: Any = TestingSource([])
+    flow = build({"in": source}, Work(KLINES, SPECS, plan_of(config(models[0]))), Outputs())
+    assert "cryptotools.ml" in {step.step_id for step in flow.substeps}
 
 
 def test_rows_and_predictions_come_right_before_their_kline_and_all_else_in_its_place(

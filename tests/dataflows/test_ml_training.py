@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from connectors.parquet.config import LakeConfig
+from connectors.parquet.layout import Part, Wanted, find
 from connectors.parquet.learned import read_features
 from core.market.errors import ConfigError, ModelError
 from core.market.intervals import interval
@@ -67,6 +69,17 @@ def test_only_rows_of_features_are_written_and_they_read_back(lake: Path) -> Non
     assert len(rows) == 3 * 1440 - warmup
     assert list(read_features(lake, "other")) == []
     assert [r.seq for r in rows] == sorted({r.seq for r in rows})
+
+
+def test_a_row_that_is_in_a_log_and_in_a_file_is_read_once(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logged(path: Path, wanted: Wanted) -> list[Part]:
+        return [replace(p, rows=pq.ParquetFile(p.path).read()) for p in find(path, wanted)[-1:]]
+
+    monkeypatch.setattr("connectors.parquet.learned.logged_parts", logged)
+    rows = [row.seq for row in read_features(lake, "base", pending=True)]
+    assert rows == [row.seq for row in read_features(lake, "base")]
 
 
 def test_labels_are_of_the_rows_of_their_horizon(lake: Path, table: Table) -> None:
@@ -181,7 +194,7 @@ def registry(table: Table, tmp_path: Path) -> tuple[ModelRegistry, Manifest]:
 
 
 def test_versions_are_found_by_their_first_characters(
-    registry: tuple[ModelRegistry, Manifest],
+    registry: tuple[ModelRegistry, Manifest], tmp_path: Path
 ) -> None:
     own, manifest = registry
     assert own.resolve("up", manifest.version[:4]) == manifest.version
@@ -190,6 +203,9 @@ def test_versions_are_found_by_their_first_characters(
     assert own.resolve("up", "current") == manifest.version
     with pytest.raises(ModelError, match=f"there are {manifest.version}"):
         own.resolve("up", "0000")
+    (tmp_path / "up" / f"{manifest.version[:6]}aaaaaa").mkdir()
+    with pytest.raises(ModelError, match="several versions begin"):
+        own.resolve("up", manifest.version[:6])
     with pytest.raises(ModelError, match="cryptotools ml train --name down"):
         own.resolve("down", "0000")
 

@@ -103,3 +103,4 @@ def test_drift_is_small_for_like_rows_and_great_for_others() -> None:
     assert psi(expected, counts[1]) > 0.5
     assert edges(np.zeros(100)) == [0.0]
     assert psi([0.5, 0.5], [0, 0]) > 0.25
+    assert psi([0.2, 0.8], [5, 5]) == pytest.approx(0.3 * log(0.5 / 0.2) - 0.3 * log(0.5 / 0.8))

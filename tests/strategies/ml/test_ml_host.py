@@ -240,6 +240,15 @@ def test_scores_compare_with_what_came_of_it(make_walk: MakeWalk, short: Feature
     assert last.accuracy == pytest.approx(sum(moved) / len(moved))
 
 
+def test_a_prediction_whose_end_is_missing_is_not_scored(
+    make_walk: MakeWalk, short: FeatureSet
+) -> None:
+    klines = make_walk(118)
+    whole = of(ModelScore, run(host(short), klines[:100]))[-1]
+    torn = of(ModelScore, run(host(short), [*klines[:60], *klines[63:103]]))[-1]
+    assert whole.rows - torn.rows == 3
+
+
 def test_drift_is_told_once_half_the_window_is_full(make_walk: MakeWalk, short: FeatureSet) -> None:
     scores = of(ModelScore, run(host(short), make_walk(200)))
     assert scores[0].psi == ()
@@ -258,6 +267,8 @@ def test_a_snapshot_is_plain_and_the_rest_is_the_same(
     expected = run(whole, klines)
     said = run(first, klines[:cut])
     second.restore(pickle.loads(pickle.dumps(first.snapshot())))
+    for kline in klines[max(0, cut - 2) : cut]:
+        assert second.on_kline(replace(kline, revision=1)) == []
     assert said + run(second, klines[cut:]) == expected
 
 
