@@ -11,12 +11,16 @@ from core.market.events import Connected, Disconnected, Event, Gap, GapOpened, G
 from core.market.events import Quarantined, StrategyErrored  # isort: skip
 from core.market.decimals import plain
 from core.market.kline import Kline, Status
+from core.market.ml import FeatureRow, Learned, Prediction
 from core.market.paper import Equity, Fill
 from core.market.records import (
     equity_fields,
     event_fields,
+    feature_fields,
     fill_fields,
     kline_fields,
+    prediction_fields,
+    score_fields,
     signal_fields,
 )
 from core.market.signal import Side, Signal
@@ -74,7 +78,17 @@ def fields_of(record: Record) -> dict[str, str]:
         return {"record": "equity", **equity_fields(record)}
     if isinstance(record, Event):
         return {"record": "event", **event_fields(record)}
-    return {"record": "trades", "rows": str(len(record))}
+    if isinstance(record, Trades):
+        return {"record": "trades", "rows": str(len(record))}
+    return _learned(record)
+
+
+def _learned(record: Learned) -> dict[str, str]:
+    if isinstance(record, FeatureRow):
+        return {"record": "feature", **feature_fields(record)}
+    if isinstance(record, Prediction):
+        return {"record": "prediction", **prediction_fields(record)}
+    return {"record": "score", **score_fields(record)}
 
 
 def line(key: str, record: Record) -> str:
@@ -102,10 +116,12 @@ def line(key: str, record: Record) -> str:
     return _rest(symbol, record)
 
 
-def _rest(symbol: str, record: Trades | Equity) -> str:
+def _rest(symbol: str, record: Trades | Equity | Learned) -> str:
     if isinstance(record, Equity):
         return f"{symbol} [cyan]{escape(record.instance)}[/] is worth {plain(record.equity)}"
-    return f"{symbol} {len(record)} trades"
+    if isinstance(record, Trades):
+        return f"{symbol} {len(record)} trades"
+    return f"{symbol} {_learned(record)['record']}"
 
 
 def _event(event: Event) -> str:

@@ -23,7 +23,8 @@ app = typer.Typer(
 
 _COMMANDS = (
     "demo", "run", "up", "status", "replay", "simulate", "record", "backfill", "tail", "symbols",
-    "strategy", "paper", "certify", "gaps", "verify", "verify_parity", "doctor", "config", "bench",
+    "strategy", "paper", "ml", "certify", "gaps", "verify", "verify_parity", "doctor", "config",
+    "bench",
     "version",
 )  # fmt: skip
 

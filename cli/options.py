@@ -70,6 +70,25 @@ def recovery_overrides(
     return {**tree, "recovery": own | told} if told and isinstance(own, dict) else tree
 
 
+def params(pairs: list[str] | None) -> dict[str, Any]:
+    """Return ``name=value`` pairs by name; values are JSON where they can be, else text.
+
+    Raises:
+        ConfigError: A pair without a name or an equals sign.
+
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ConfigError("--param", f"`{pair}` is no NAME=VALUE", hint="--param period=21")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 def _value(text: str) -> object:
     try:
         value = json.loads(text)

@@ -31,6 +31,7 @@ from core.market.errors import ConfigError, IntervalError
 from core.market.intervals import Interval, interval
 from core.market.symbols import Instrument
 from core.paper.config import PaperConfig
+from strategies.ml.config import MlConfig
 from strategies.spec import InstanceSpec
 
 PREFIX = "CRYPTOTOOLS_"
@@ -123,6 +124,7 @@ class Settings(BaseSettings):
         Path | None, Field(description="Folder with strategies of your own, one file each.")
     ] = None
     paper: PaperConfig = PaperConfig()
+    ml: MlConfig = MlConfig()
     binance: BinanceConfig = BinanceConfig()
     redis: RedisConfig = RedisConfig()
     lake: LakeConfig = LakeConfig()

@@ -6,6 +6,7 @@ says what is to be, not what is to change.
 
 from typing import Annotated, Any, Literal, TypeAlias
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Symbol = Annotated[str, Field(pattern=r"^[^a-z\s@/\"\\]{2,40}$")]
@@ -54,7 +55,25 @@ class InstanceCommand(_Message):
     params: dict[str, Any] = {}
 
 
-Command: TypeAlias = SymbolsCommand | InstanceCommand
+class ModelCommand(_Message):
+    """Which versions of a model are to speak.
+
+    Attributes:
+        id: The sender's name for it.
+        action: ``promote``: the predictions of `version` count; an empty one: none do. ``shadow``:
+            it is scored beside the one that counts. ``unshadow``: it no longer is.
+        model: Its name.
+        version: The whole version.
+
+    """
+
+    id: CommandId
+    action: Literal["promote", "shadow", "unshadow"]
+    model: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Annotated[str, Field(pattern=r"^[0-9a-f]{0,64}$")] = ""
+
+
+Command: TypeAlias = SymbolsCommand | InstanceCommand | ModelCommand
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
 
@@ -62,6 +81,15 @@ _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discrimina
 def read_command(text: str) -> Command:
     """Return the command of a JSON text; `pydantic.ValidationError` if it is none."""
     return _COMMAND.validate_json(text)
+
+
+def addressee(payload: str) -> str:
+    """Return whom a message for an instrument is for: ``strategies`` where it does not say.
+
+    >>> addressee('{"to":"ml"}'), addressee('{}')
+    ('ml', 'strategies')
+    """
+    return str(orjson.loads(payload).get("to", "strategies"))
 
 
 class Outcome(_Message):

@@ -10,9 +10,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from config.settings import Settings
+from connectors.binance.subscriptions import Passed, Planner
 from core.control import InstanceCommand
 from core.exchange.plan import EVERY, Standing, Tell
-from core.market.errors import ConfigError, StrategyError
+from core.market.errors import ConfigError, ModelError, StrategyError
+from dataflows.ml import MlPlan
+from dataflows.ml_commands import ModelPlanner
 from strategies.base import Strategy
 from strategies.registry import REGISTRY, Registry
 from strategies.spec import InstanceSpec, Wanted
@@ -119,9 +122,20 @@ class InstancePlanner:
         return f"the settings have {' '.join(self._configured)}" if self._configured else ""
 
 
-def planner_of(settings: Settings) -> InstancePlanner:
-    """Return the planner of a flow with these settings."""
-    return InstancePlanner(settings.strategies, settings.klines.intervals)
+def planner_of(settings: Settings, ml: MlPlan | None = None) -> Planner:
+    """Return the planner of a flow with these settings and models."""
+    instances = InstancePlanner(settings.strategies, settings.klines.intervals)
+    models = None if ml is None else ModelPlanner(ml)
+
+    def plan(command: Passed, standing: Mapping[str, Standing]) -> Tell:
+        if isinstance(command, InstanceCommand):
+            return instances(command, standing)
+        if models is None:
+            hint = "set `ml.features` and `ml.models`, and start the flow again"
+            raise ModelError(command.model, "the flow runs no models", hint=hint)
+        return models(command, standing)
+
+    return plan
 
 
 def check_intervals(strategy: Strategy, spec: InstanceSpec, built: tuple[str, ...]) -> None:

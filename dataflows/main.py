@@ -27,15 +27,18 @@ from connectors.binance.source import BinanceSource
 from connectors.redis.control import Inbox
 from connectors.shutdown import stop_on_signals
 from core.market.errors import ConfigError, CryptoToolsError
-from core.market.events import Event, Frame, Item, KlineMismatch, Late
+from core.market.events import Event, Frame, Item, KlineMismatch, Late, ModelChanged
 from core.market.intervals import Interval
 from core.market.kline import Kline
+from core.market.ml import FeatureRow, ModelScore, Prediction
 from core.market.signal import Signal
 from core.market.trades import Trades
 from core.paper.config import PaperConfig
 from dataflows.instances import planner_of
-from dataflows.klines import Built, KlinePlan, build_klines
-from dataflows.klines import Out as KlineOut
+from dataflows.klines import KlinePlan, build_klines
+from dataflows.ml import MlPlan, run_ml
+from dataflows.ml import Out as MlOut
+from dataflows.ml_commands import ml_plan, standing_of
 from dataflows.normalize import normalize
 from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
 from dataflows.paper import run_paper
@@ -48,6 +51,8 @@ from strategies.spec import InstanceSpec
 _TURN_S = 0.0005
 _COLLECT_EVERY = (50_000, 20, 100)
 
+_Built = Kline | Late | KlineMismatch | FeatureRow | Prediction | ModelScore | ModelChanged
+
 Inputs = Mapping[str, Source[tuple[str, Item]]]
 
 
@@ -58,6 +63,7 @@ class Work:
     klines: KlinePlan
     strategies: tuple[InstanceSpec, ...]
     paper: PaperConfig | None = None
+    ml: MlPlan | None = None
 
 
 def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
@@ -69,9 +75,10 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
 
     checked = normalize(market)  # (key, Trades | Tick | Event): ids in order, once
     klines = build_klines(checked, work.klines)  # (key, Kline | Late | KlineMismatch | ...)
-    said = run_strategies(klines, work.strategies)  # (key, Trades | Kline | Signal | Event)
+    learned = klines if work.ml is None else run_ml(klines, work.ml)  # and what models see and say
+    said = run_strategies(learned, work.strategies)  # (key, Trades | Kline | Signal | Event)
     emitted: list[KeyedStream[Any]] = [
-        op.filter_map("built", klines, _built),  # (key, Kline | Late | KlineMismatch)
+        op.filter_map("built", learned, _built),  # (key, Kline | Late | KlineMismatch | Learned)
         op.filter_map("signals", said, _signals),  # (key, Signal | Event)
     ]
     if work.paper is not None:
@@ -90,12 +97,15 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     return flow
 
 
-def live_source(settings: Settings, control: str | None = None) -> BinanceSource:
+def live_source(
+    settings: Settings, control: str | None = None, ml: MlPlan | None = None
+) -> BinanceSource:
     """Return the live exchange; installs the handlers of a graceful stop.
 
     Args:
         settings: What to follow, and how.
         control: Address of the Redis with the control stream; None: nobody commands.
+        ml: The models that symbols are told of.
 
     Raises:
         ConfigError: A symbol that the exchange does not have.
@@ -112,7 +122,8 @@ def live_source(settings: Settings, control: str | None = None) -> BinanceSource
         settings.symbols,
         audit=audit,
         inboxes=inboxes,
-        planner=planner_of(settings),
+        planner=planner_of(settings, ml),
+        standing=None if ml is None else standing_of(ml),
     )
 
 
@@ -136,8 +147,9 @@ def _tune() -> None:
 
 def live(settings: Settings) -> Dataflow:
     """Return the flow on the live exchange."""
-    work = Work(kline_plan(settings), settings.strategies, paper_of(settings))
-    source = ResumedSource(live_source(settings, redis_url(settings)))
+    klines = kline_plan(settings)
+    work = Work(klines, settings.strategies, paper_of(settings), ml_plan(settings))
+    source = ResumedSource(live_source(settings, redis_url(settings), work.ml))
     return build({"exchange": source}, work, resuming(outputs_of(settings)))
 
 
@@ -160,9 +172,9 @@ def _is_frame(item: tuple[str, Item]) -> bool:
     return isinstance(item[1], Frame)
 
 
-def _built(item: tuple[str, KlineOut]) -> tuple[str, Built] | None:
+def _built(item: tuple[str, MlOut]) -> tuple[str, Record] | None:
     key, value = item
-    return (key, value) if isinstance(value, Kline | Late | KlineMismatch) else None
+    return (key, value) if isinstance(value, _Built) else None
 
 
 def _signals(item: tuple[str, Said]) -> tuple[str, Signal | Event] | None:

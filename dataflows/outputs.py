@@ -15,13 +15,14 @@ from connectors.redis.embedded import ensure
 from connectors.redis.sink import RedisSink
 from core.market.events import Event
 from core.market.kline import Kline
+from core.market.ml import Learned
 from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
 from dataflows.parity import ParitySink, Run, settings_of
 from dataflows.setup import kline_plan, paper_of
 
-Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event
+Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event | Learned
 """What is stored and published; each has one schema."""
 
 Records: TypeAlias = dict[str, Sink[Any]]
@@ -64,7 +65,8 @@ def outputs_of(settings: Settings) -> Outputs:
     records = chosen(settings, lake=True, redis=True)
     if not settings.recording.enabled:
         return Outputs(records)  # with no recording there is nothing to hold the hashes against
-    told = settings_of(kline_plan(settings), settings.strategies, paper_of(settings))
+    plan, paper = kline_plan(settings), paper_of(settings)
+    told = settings_of(plan, settings.strategies, paper, settings.ml)
     parity = ParitySink(settings.lake.path, Run(time.time_ns() // 1000, told))
     return Outputs(records, recorder(settings.recording.path), parity)
 

@@ -25,6 +25,7 @@ from core.market.intervals import MINUTE_US
 from core.market.kline import Kline
 from core.paper.config import PaperConfig
 from dataflows.klines import KlinePlan
+from strategies.ml.config import MlConfig
 from strategies.spec import InstanceSpec
 
 Snapshot: TypeAlias = tuple[Any, ...]
@@ -52,17 +53,33 @@ class Run:
 
 
 def settings_of(
-    plan: KlinePlan, strategies: Iterable[InstanceSpec], paper: PaperConfig | None = None
+    plan: KlinePlan,
+    strategies: Iterable[InstanceSpec],
+    paper: PaperConfig | None = None,
+    ml: MlConfig | None = None,
 ) -> Settings:
-    """Return what a run's output depends on beside its inputs, as plain values."""
+    """Return what a run's output depends on beside its inputs, as plain values.
+
+    Which versions of models spoke is among its inputs.
+    """
     klines = {
         "base": plan.base.name,
         "intervals": [i.name for i in plan.intervals],
         "grace_us": plan.grace_us,
         "empty": plan.empty,
     }
-    found = {"klines": klines, "strategies": [s.model_dump(mode="json") for s in strategies]}
-    return found if paper is None else found | {"paper": paper.model_dump(mode="json")}
+    told = {"klines": klines, "strategies": [s.model_dump(mode="json") for s in strategies]}
+    if paper is not None:
+        told["paper"] = paper.model_dump(mode="json")
+    if ml is not None and ml.features:
+        told["ml"] = _settings_of_ml(ml)
+    return told
+
+
+def _settings_of_ml(ml: MlConfig) -> Settings:
+    models = [m.model_dump(mode="json", exclude={"shadows"}) for m in ml.models]
+    features = [[f.name, f.definition, f.warmup] for f in ml.features]
+    return {"features": features, "models": models, "scores": ml.scores.model_dump()}
 
 
 class ParityPartition(StatefulSinkPartition[Any, Snapshot]):

@@ -7,7 +7,7 @@ from typing import Any
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.ledger.chain import Chain, Hashed, stream_of, text_of
+from core.ledger.chain import Chain, Chained, stream_of, text_of
 from core.market.errors import FileError
 from dataflows.parity import FOLDER
 
@@ -71,7 +71,7 @@ class Checker:
     parted: int = 0  # the count at which the links differ; 0 while they do not
     window: list[bytes] = field(default_factory=list)  # texts since `proven`
 
-    def add(self, record: Hashed) -> None:
+    def add(self, record: Chained) -> None:
         """Take a record of the replay."""
         text = text_of(record)
         self.chain.add(text, record.seq)

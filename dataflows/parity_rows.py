@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from connectors.parquet.encoding import BROKEN
 from connectors.parquet.layout import Kind, Wanted, find
+from connectors.parquet.learned import read_features, read_predictions
 from connectors.parquet.paper import read_equity, read_fills
 from connectors.parquet.reader import read_klines
 from core.ledger.certificate import time_text
@@ -19,12 +20,15 @@ from core.market.errors import FileError
 from core.market.schemas import SUM
 
 _Mark = tuple[str, ...]
-_KLINE_MARK = ("open_ms", "revision")
-_MARKS = {
+_MARKS: dict[str, _Mark] = {
+    "klines": ("open_ms", "revision"),
     SIGNALS: ("close_ms", "instance"),
     FILLS: ("time_us", "instance", "side"),
     EQUITY: ("time_us", "instance", "interval"),
+    "features": ("open_ms",),
+    "predictions": ("open_ms", "version"),
 }
+"""By the first word of a stream's name, the fields that name one of its records."""
 
 
 def first_difference(
@@ -41,7 +45,7 @@ def first_difference(
 
     """
     between = f"differs in records {bounds[0] + 1} to {bounds[1]}"
-    names = _MARKS.get(stream, _KLINE_MARK)
+    names = _MARKS[stream.partition(" ")[0]]
     try:
         stored = _stored(lake, key, stream, names)
     except FileError as error:
@@ -72,13 +76,19 @@ def _stored(lake: Path, key: str, stream: str, names: _Mark) -> dict[_Mark, list
 
 
 def _texts(lake: Path, key: str, stream: str) -> Iterator[bytes]:
-    if stream == SIGNALS:
-        return _signals(lake, key)
-    if stream == FILLS:
-        return map(text_of, read_fills(lake, {key}))
-    if stream == EQUITY:
-        return map(text_of, read_equity(lake, {key}))
-    return map(text_of, read_klines(lake, {key}, {stream.split()[1]}))
+    kind, _, name = stream.partition(" ")
+    match kind:
+        case "klines":
+            return map(text_of, read_klines(lake, {key}, {name}))
+        case "features":
+            return map(text_of, read_features(lake, name, {key}))
+        case "predictions":
+            return (text_of(p) for p in read_predictions(lake, {key}) if p.model == name)
+        case "fills":
+            return map(text_of, read_fills(lake, {key}))
+        case "equity":
+            return map(text_of, read_equity(lake, {key}))
+    return _signals(lake, key)
 
 
 def _signals(lake: Path, key: str) -> Iterator[bytes]:
@@ -120,6 +130,10 @@ def _named(row: dict[str, str]) -> str:
     at = time_text(int(row.get("open_ms") or row["close_ms"]) * 1000)
     if "instance" in row:
         return f"signal of {row['instance']} at {at}"
+    if "model" in row:
+        return f"prediction of {row['model']} for {at}"
+    if "features" in row:
+        return f"row of {row['features']} of {at}"
     return f"kline {row['interval']} of {at}"
 
 

@@ -31,6 +31,7 @@ from core.paper.config import PaperConfig
 from core.paper.portfolio import Portfolio
 from dataflows.engine import store
 from strategies.host import StrategyHost
+from strategies.ml.host import VERSION as ML_VERSION
 
 LOG = logging.getLogger("cryptotools.recovery")
 
@@ -197,6 +198,7 @@ def _snapshots() -> dict[str, str]:
         "klines": str(builder.snapshot()[0]),
         "strategies": "-".join(map(str, StrategyHost("x:Y", ()).snapshot()[:2])),
         "paper": str(Portfolio("x:Y", PaperConfig(), "1m").snapshot()[0]),
+        "ml": f"ml-{ML_VERSION}",
         "lake": f"lake-{LAKE_VERSION}",
         "recording": f"recording-{RECORDING_VERSION}",
     }

@@ -18,15 +18,17 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from connectors.shutdown import telling
+from core.control import addressee
 from core.exchange.official import from_row
 from core.market.errors import DecimalError, IntervalError, SnapshotError
-from core.market.events import Event, InstanceChanged, StrategyErrored, Told
+from core.market.events import Event, InstanceChanged, ModelChanged, StrategyErrored, Told
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
+from core.market.ml import Prediction
 from core.market.signal import Signal
 from core.market.trades import Trades
 from dataflows.klines import Glimpse
-from dataflows.klines import Out as KlineOut
+from dataflows.ml import Out as Seen
 from dataflows.pulse import PULSE
 from dataflows.resume import anew
 from strategies.basket import Basket, ToBasket
@@ -45,7 +47,7 @@ _SECONDS = 1.0
 State: TypeAlias = tuple[object, ...] | None
 
 
-class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
+class StrategiesLogic(StatefulBatchLogic[Seen, Out, State]):
     """One instrument's `StrategyHost`."""
 
     def __init__(self, state: State, *, specs: tuple[InstanceSpec, ...]) -> None:
@@ -54,7 +56,7 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         self._host: StrategyHost | None = None
 
     @telling
-    def on_batch(self, values: list[KlineOut]) -> tuple[list[Out], bool]:
+    def on_batch(self, values: list[Seen]) -> tuple[list[Out], bool]:
         """Take a batch; of klines only final ones are shown to strategies."""
         out: list[Out] = []
         for item in values:
@@ -64,7 +66,7 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         _count(out)
         return out, False
 
-    def _taken(self, item: KlineOut) -> list[Said]:
+    def _taken(self, item: Seen) -> list[Said]:
         match item:
             case Kline(status=Status.FINAL):
                 return [item, *self._host_of(item.key).on_kline(item)]
@@ -72,8 +74,12 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
                 return [*self._host_of(item.key).on_trades(item)]
             case Glimpse():
                 return [*self._host_of(item.kline.key).on_forming(item.kline, item.time_us)]
+            case Prediction():
+                self._host_of(item.key).on_prediction(item)
             case Told():
                 return [*self._obey(item)]
+            case ModelChanged():
+                return []
             case Event():
                 return [*self._host_of(item.key).on_event(item)]
         return []
@@ -83,6 +89,8 @@ class StrategiesLogic(StatefulBatchLogic[KlineOut, Out, State]):
         return self._state if self._host is None else self._host.snapshot()
 
     def _obey(self, told: Told) -> list[InstanceChanged]:
+        if addressee(told.payload) != "strategies":
+            return []
         wanted = Wanted.model_validate_json(told.payload)
         fetched: list[Kline] = []
         try:
@@ -168,7 +176,7 @@ def _count(out: "list[Out] | list[Said]") -> None:
 
 
 def run_strategies(
-    klines: KeyedStream[KlineOut], specs: tuple[InstanceSpec, ...]
+    klines: KeyedStream[Seen], specs: tuple[InstanceSpec, ...]
 ) -> Stream[tuple[str, Said]]:
     """Return trades and final klines as they came, and signals (and errors of strategies)."""
     hosted = op.stateful_batch("strategies", klines, partial(StrategiesLogic, specs=specs))

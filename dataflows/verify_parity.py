@@ -172,8 +172,10 @@ def _together(runs: list[list[RunFile]], segments: dict[str, list[Segment]]) -> 
 
 
 def _against(run: list[RunFile], segments: dict[str, list[Segment]], work: Work) -> str:
-    ours, theirs = settings_of(work.klines, work.strategies, work.paper), run[0].settings
-    for name in ("klines", "strategies", "paper"):
+    ml = None if work.ml is None else work.ml.config
+    ours = settings_of(work.klines, work.strategies, work.paper, ml)
+    theirs = run[0].settings
+    for name in ("klines", "strategies", "paper", "ml"):
         if ours.get(name) != theirs.get(name):
             return f"the run had other {name}: {orjson.dumps(theirs.get(name)).decode()}"
     if any(file.resumed for file in run):

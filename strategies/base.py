@@ -8,6 +8,7 @@ and, where a class defines them,
     on_trades(trades)    per batch of trades, in their order, however they are batched
     on_forming(kline)    the unfinished kline, once a second in which something was traded
     on_quality(event)    what is wrong with the data: gaps, repairs, silence, halts
+    predicted(said)      before `on_kline`, per model on these klines: what it says of the kline
 
 It never sees a clock. What it keeps between klines are its indicators and the plain attributes
 that the class names in `state`; setting any other attribute later is an error, because it would
@@ -25,6 +26,7 @@ from core.market.errors import IntervalError, SnapshotError, StrategyError
 from core.market.events import Event
 from core.market.intervals import Interval, interval
 from core.market.kline import Kline
+from core.market.ml import Prediction
 from core.market.signal import Signal
 from core.market.trades import Trades
 from strategies.feeding import INPUTS as INPUTS
@@ -125,6 +127,12 @@ class Strategy(Speaker, ABC):
         """Return the signals of a final kline.
 
         It is called only when every used indicator has a value, with that kline already in them.
+        """
+
+    def predicted(self, prediction: Prediction) -> None:
+        """Take what a model says of the kline that comes next; those of shadows come as well.
+
+        One that defines it keeps what it needs in its `state`.
         """
 
     def on_trades(self, trades: Trades) -> Iterable[Signal]:

@@ -24,10 +24,11 @@ from core.market.errors import SnapshotError, StrategyError
 from core.market.events import Event, InstanceChanged, StrategyErrored
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
+from core.market.ml import Prediction
 from core.market.position import Positions
 from core.market.signal import Signal
 from core.market.trades import Trades
-from strategies.base import Snapshot
+from strategies.base import Snapshot, Strategy
 from strategies.basket import Enlist, ToBasket
 from strategies.guard import Guard
 from strategies.lanes import Lanes
@@ -129,6 +130,13 @@ class StrategyHost:
                 of = interval(slot.spec.interval)
                 found += [(row, slot, said) for row, said in slot.asked_trades(trades, of)]
         return self._interleaved(trades, found) if found else [trades]
+
+    def on_prediction(self, prediction: Prediction) -> None:
+        """Take what a model says of the next kline; those who ask for it see it."""
+        lane = self._lanes.get(prediction.interval.name)
+        for slot in lane.slots if lane is not None else ():
+            if not slot.error and type(slot.strategy).predicted is not Strategy.predicted:
+                slot.ask(slot.strategy.predicted, prediction)
 
     def want(self, wanted: Wanted, fetched: Iterable[Kline], time_us: int) -> list[InstanceChanged]:
         """Make an instance what a command wants it to be.

@@ -21,6 +21,7 @@ from strategies.donchian_breakout import DonchianBreakout
 from strategies.ema_cross import EmaCross
 from strategies.loading import Found, from_entry_points, from_file, from_folder, line_of
 from strategies.macd_cross import MacdCross
+from strategies.ml.strategy import MlStrategy
 from strategies.params import StrategyParams
 from strategies.rsi_reversal import RsiReversal
 from strategies.spec import EVERY, InstanceSpec, basket_symbol
@@ -34,6 +35,7 @@ BUILT_IN: tuple[type[Strategy], ...] = (
     DonchianBreakout,
     EmaCross,
     MacdCross,
+    MlStrategy,
     RsiReversal,
     Supertrend,
     VolumeSpike,

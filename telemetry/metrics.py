@@ -26,6 +26,17 @@ PAPER_NOTICES = Counter(
     "cryptotools_paper_notices", "Orders that buy nothing (unfilled), accounts closed (bankrupt).",
     ["kind", "strategy"],
 )  # fmt: skip
+FEATURE_ROWS = Counter("cryptotools_feature_rows", "Rows of features emitted.", ["features"])
+PREDICTIONS = Counter("cryptotools_predictions", "Predictions: said, none (see why) or shadow.",
+                      ["model", "state"])  # fmt: skip
+MODEL_QUALITY = Gauge(
+    "cryptotools_model_quality", "How good a version's predictions were of late.",
+    ["key", "model", "version", "metric"],
+)  # fmt: skip
+MODEL_DRIFT = Gauge(
+    "cryptotools_model_psi", "Population stability index of a feature: above 0.25 it drifted.",
+    ["key", "model", "version", "feature"],
+)  # fmt: skip
 RECONNECTS = Counter("cryptotools_reconnects", "Links lost.", ["key"])
 CLOCK_SKEW = Gauge("cryptotools_clock_skew_seconds", "The exchange's clock minus ours.")
 STORED = Counter("cryptotools_rows_stored", "Rows in closed lake files.", ["kind"])

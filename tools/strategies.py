@@ -12,6 +12,7 @@ from typing import Any
 
 from core.market.intervals import interval
 from core.market.kline import Kline
+from core.market.ml import Prediction
 from reports.charts import ACCENTS, Band, Candles, Line, Marker, Pane, kline_chart, standalone
 from strategies.base import Strategy
 from strategies.registry import BUILT_IN
@@ -33,6 +34,7 @@ class Drawing:
         lines: Names of what lies over the price.
         band: Names of what bounds a band.
         pane: The chart below.
+        before: What it is told before each kline.
 
     """
 
@@ -41,6 +43,7 @@ class Drawing:
     lines: tuple[str, ...] = ()
     band: tuple[str, str] | None = None
     pane: Callable[[Seen], Pane] | None = None
+    before: Callable[[Any, Kline], None] | None = None
     seed: int = 4
 
 
@@ -87,6 +90,22 @@ def _volume(one: Any, kline: Kline) -> dict[str, float]:  # noqa: ANN401 - likew
     return {"volume": kline.volume, **({} if usual is None else {"spike": 3 * usual})}
 
 
+def _score(one: Any, _kline: Kline) -> dict[str, float]:  # noqa: ANN401 - likewise
+    return {} if one.value is None else {"prediction": one.value}
+
+
+def _predict(one: Any, kline: Kline) -> None:  # noqa: ANN401 - likewise
+    # What a model might say: it is made up like the market.
+    n = kline.open_us // _MINUTE.length_us
+    value = 0.5 + 0.12 * math.sin(n / 13) + 0.03 * math.sin(n / 3)
+    window = (kline.open_us, kline.close_us)
+    one.predicted(Prediction(kline.key, _MINUTE, "trend", "", "", *window, value))
+
+
+def _score_pane(seen: Seen) -> Pane:
+    return Pane("prediction", [Line("", _column(seen, "prediction"))], levels=[0.45, 0.55])
+
+
 def _volume_pane(seen: Seen) -> Pane:
     volume, spike = _column(seen, "volume"), _column(seen, "spike")
     marked = [n for n, (v, s) in enumerate(zip(volume, spike, strict=True)) if v and s and v > s]
@@ -109,6 +128,7 @@ DRAWINGS = {
     "donchian_breakout": Drawing(_channel, {}, ("highest of entry", "lowest of exit")),
     "ema_cross": Drawing(_means, {}, ("fast", "slow")),
     "macd_cross": Drawing(_macd, {}, pane=_macd_pane),
+    "ml": Drawing(_score, {"short": True, "margin": 0.02}, pane=_score_pane, before=_predict),
     "rsi_reversal": Drawing(_rsi, {}, pane=_rsi_pane),
     "supertrend": Drawing(_stop, {}, ("stop, rising", "stop, falling")),
     "volume_spike": Drawing(_volume, {}, pane=_volume_pane),
@@ -149,6 +169,8 @@ def draw(strategy: type[Strategy]) -> str:
     skipped = len(rows) - _SHOWN
     seen, markers = [], []
     for n, kline in enumerate(rows):
+        if how.before is not None:
+            how.before(one, kline)
         said = one.feed(kline)
         seen.append(how.seen(one, kline))
         markers += [Marker(n - skipped, s.side.value, kline.close) for s in said if n >= skipped]

@@ -24,6 +24,7 @@ from connectors.shutdown import STOP
 from core.market.errors import ConfigError, ServiceError
 from dataflows import engine
 from dataflows.main import Work, build, live_source
+from dataflows.ml_commands import ml_plan
 from dataflows.outputs import outputs_of, redis_url
 from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.summary import summarize
@@ -119,8 +120,11 @@ def register(app: typer.Typer) -> None:
             sinks = outputs_of(settings)
             show = ConsoleSink(json=json)
             outputs = replace(sinks, records={**sinks.records, "console": show})
-            work = Work(kline_plan(settings), settings.strategies, paper_of(settings))
-            flow = build({"exchange": live_source(settings, redis_url(settings))}, work, outputs)
+            work = Work(
+                kline_plan(settings), settings.strategies, paper_of(settings), ml_plan(settings)
+            )
+            source = live_source(settings, redis_url(settings), work.ml)
+            flow = build({"exchange": source}, work, outputs)
             _announce(directory, url, found, speed, json=json)
             if seconds:
                 threading.Timer(seconds, STOP.set).start()

@@ -14,6 +14,7 @@ from config.settings import Settings
 from connectors.shutdown import stop_on_signals
 from dataflows import engine
 from dataflows.main import Work, build
+from dataflows.ml_commands import ml_plan
 from dataflows.outputs import NO_REDIS, Outputs, chosen
 from dataflows.replay import facts_of, inputs_of, look, plan_of
 from dataflows.setup import kline_plan, paper_of, prepare
@@ -86,8 +87,8 @@ def register(app: typer.Typer) -> None:
         found = look(paths, symbol=symbol, market=market)
         inputs = inputs_of(found, symbol=symbol, market=market, speed=speed)
         outputs = chosen(settings, lake=lake is not None, redis=redis != NO_REDIS)
-        paper = paper_of(settings)
-        work = Work(plan_of(found, kline_plan(settings, live=speed is not None)), specs, paper)
+        klines = plan_of(found, kline_plan(settings, live=speed is not None))
+        work = Work(klines, specs, paper_of(settings), ml_plan(settings))
         stop_on_signals()
         began = time.monotonic()
         with bar(show=not json):

@@ -13,6 +13,7 @@ from cli.progress import bar
 from connectors.shutdown import stop_on_signals
 from core.ledger.certificate import time_text
 from dataflows.main import Work
+from dataflows.ml_commands import ml_plan
 from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.verify_parity import Verdict, verify
 
@@ -37,7 +38,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Replay a recording and compare what the flow says with the live run's hashes."""
         settings = prepare(config, overrides(set_))
-        work = Work(kline_plan(settings, live=False), settings.strategies, paper_of(settings))
+        klines = kline_plan(settings, live=False)
+        work = Work(klines, settings.strategies, paper_of(settings), ml_plan(settings))
         stop_on_signals()
         with bar(show=not json, label="verify-parity"):
             found = list(

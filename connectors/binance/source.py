@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -18,7 +18,7 @@ from connectors.binance.subscriptions import (
     shard_of,
 )
 from connectors.shutdown import STOP, one_error
-from core.exchange.plan import Plan
+from core.exchange.plan import Plan, Standing
 from core.market.errors import ConfigError
 from core.market.events import Frame, Item
 from telemetry import metrics
@@ -34,6 +34,10 @@ the last command obeyed."""
 
 Inboxes = Callable[[str], Inbox]
 """Opens the control stream behind the given position; empty: from now on."""
+
+
+StandingOf = Callable[[Mapping[str, Standing]], dict[str, Standing]]
+"""Makes of the messages that symbols were told before a start those that they are told at it."""
 
 
 def _check_room(config: BinanceConfig, symbols: tuple[str, ...], streams_each: int) -> None:
@@ -129,10 +133,11 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
         audit: tuple[str, ...] = (),
         inboxes: Inboxes | None = None,
         planner: Planner | None = None,
+        standing: StandingOf | None = None,
         dice: Callable[[], random.Random] = random.Random,
     ) -> None:
         _check_room(config, symbols, 1 + len(audit))
-        self._inboxes, self._planner = inboxes, planner
+        self._inboxes, self._planner, self._standing = inboxes, planner, standing
         self._config = config
         self._symbols = symbols
         self._audit = audit
@@ -163,6 +168,8 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
             followed = own if before is None else merged(own, _names(before), known.symbols)
             update = {name: getattr(known, name) for name in _PLAN} | {"symbols": followed}
             plan = plan.model_copy(update=update)
+        if self._standing is not None:
+            plan = plan.model_copy(update={"standing": self._standing(plan.standing)})
         driver = Driver(self._config, plan, dice=self._dice())
         room = self._config.place.streams_per_link // (1 + len(self._audit))
         subscriptions = Subscriptions(

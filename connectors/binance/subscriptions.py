@@ -10,7 +10,7 @@ from zlib import crc32
 
 from connectors.binance.driver import Driver
 from connectors.binance.rest import RestError
-from core.control import Command, InstanceCommand, Outcome
+from core.control import Command, InstanceCommand, ModelCommand, Outcome
 from core.exchange.plan import Standing, Tell
 from core.market.errors import ConfigError, CryptoToolsError
 
@@ -33,7 +33,10 @@ class Inbox(Protocol):
         ...
 
 
-Planner = Callable[[InstanceCommand, Mapping[str, Standing]], Tell]
+Passed: TypeAlias = InstanceCommand | ModelCommand
+"""Commands that shards pass on to their symbols."""
+
+Planner = Callable[[Passed, Mapping[str, Standing]], Tell]
 """Says what symbols are to be told because of a command, given what they are told by now; raises
 `CryptoToolsError` for one that cannot be obeyed."""
 
@@ -99,7 +102,7 @@ class Subscriptions:
         return outcomes
 
     def _obeyed(self, command: Command) -> list[Outcome]:
-        if isinstance(command, InstanceCommand):
+        if isinstance(command, Passed):
             act = partial(self._pass_on, command)
             return [_outcome(command.id, f"shard-{self._shard}", act)]
         own = [s for s in command.symbols if shard_of(s, self._shards) == self._shard]
@@ -122,7 +125,7 @@ class Subscriptions:
         self._driver.command(unsubscribe=(symbol,)).result(_SECONDS)
         return "applied", ""
 
-    def _pass_on(self, command: InstanceCommand) -> tuple[State, str]:
+    def _pass_on(self, command: Passed) -> tuple[State, str]:
         if self._planner is None:
             raise ConfigError("strategies", "none run here")
         tell = self._planner(command, self._driver.plan().standing)

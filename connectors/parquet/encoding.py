@@ -4,6 +4,7 @@ Integers, times and 18-digit decimals are stored as deltas (DELTA_BINARY_PACKED)
 dictionary, then compressed with zstd. Every setting that moves a byte is pinned here.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,7 +36,7 @@ def encode(table: Table, level: int) -> memoryview:
         compression="zstd",
         compression_level=level,
         use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
-        column_encoding={f.name: _encoding(f.type) for f in table.schema if _is_number(f.type)},
+        column_encoding=dict(_encodings(table.schema)),
         store_decimal_as_integer=True,
         write_statistics=True,
         write_page_checksum=True,
@@ -59,6 +60,14 @@ def unreadable(path: Path, error: Exception) -> FileError:
     )
 
 
+def _encodings(schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    for field in schema:
+        if pa.types.is_list(field.type):
+            yield f"{field.name}.list.element", _encoding(field.type.value_type)
+        elif _is_number(field.type):
+            yield field.name, _encoding(field.type)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     return not (pa.types.is_string(kind) or pa.types.is_boolean(kind))
 
@@ -66,4 +75,6 @@ def _is_number(kind: pa.DataType) -> bool:
 def _encoding(kind: pa.DataType) -> str:
     if pa.types.is_decimal(kind) and kind.precision > MAX_DIGITS:
         return "BYTE_STREAM_SPLIT"  # 16 bytes wide; most of them are the same in every row
+    if pa.types.is_floating(kind):
+        return "BYTE_STREAM_SPLIT"  # signs and exponents are much the same in every row
     return "DELTA_BINARY_PACKED"

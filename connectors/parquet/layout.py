@@ -34,11 +34,14 @@ class Kind(StrEnum):
     EQUITY = "equity"
     EVENTS = "events"
     QUARANTINE = "quarantine"
+    FEATURES = "features"
+    PREDICTIONS = "predictions"
+    SCORES = "scores"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slot:
-    """What goes into one file at a time; `interval` is for klines only."""
+    """What goes into one file at a time; `interval` is for klines and features only."""
 
     kind: Kind
     key: str
@@ -101,7 +104,7 @@ class Wanted:
         symbols: Symbols (``BTCUSDT``) or keys (``binance:BTCUSDT``); None for all.
         first_day: First day, ``2024-08-08``; empty for no bound.
         last_day: Last day, inclusive; empty for no bound.
-        intervals: Intervals of klines; None for all.
+        intervals: Intervals of klines or features; None for all.
 
     """
 

@@ -126,7 +126,13 @@ def _known(rows: Table, among: Table, kind: Kind) -> Bools:
 
 
 def _tuples(table: Table) -> list[tuple[Any, ...]]:
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    columns = [
+        [tuple(numbers) for numbers in column.to_pylist()]
+        if pa.types.is_list(column.type)
+        else column.to_pylist()
+        for column in table.columns
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def _same_columns(new: Table, old: Table, path: Path) -> None:

@@ -17,8 +17,9 @@ from core.market.errors import DecimalError
 from core.market.events import Event, Quarantined
 from core.market.intervals import interval
 from core.market.kline import MEASURES, PRICES, VOLUMES, Kline
+from core.market.ml import FeatureRow, ModelScore, Prediction
 from core.market.paper import Equity, Fill
-from core.market.records import event_detail, values_json
+from core.market.records import event_detail, psi_json, values_json
 from core.market.signal import Signal
 from core.market.trades import Trades
 
@@ -138,6 +139,65 @@ def equity_of(key: str, batch: Batch) -> Iterator[Equity]:
         yield Equity(key=key, **row)
 
 
+def features_batch(rows: Sequence[FeatureRow]) -> Batch:
+    """Return rows of features as the lake stores them."""
+    columns = _windows(rows) | {
+        "features": [r.features for r in rows],
+        "definition": [r.definition for r in rows],
+        "close": to_sums(decimals.parse(r.close) for r in rows),
+        "values": [list(r.values) for r in rows],
+    }
+    return _batch(columns, schemas.FEATURES)
+
+
+def features_of(key: str, batch: Batch) -> Iterator[FeatureRow]:
+    """Yield stored rows of features."""
+    names = ("seq", "interval", "features", "definition", "values")
+    close_units = from_sums(batch.column("close"))
+    plain = [batch.column(name).to_pylist() for name in names]
+    for seq, of, name, definition, values, open_us, close_us, close in zip(
+        *plain, *_window_times(batch), close_units, strict=True
+    ):
+        text = decimals.to_text(close, _SUM_PLACES)
+        window = (open_us, close_us, text, tuple(values))
+        yield FeatureRow(key, interval(of), name, definition, *window, seq=seq)
+
+
+def predictions_batch(said: Sequence[Prediction]) -> Batch:
+    """Return predictions as the lake stores them."""
+    columns = _windows(said) | _of_model(said) | {
+        "definition": [p.definition for p in said],
+        "value": [p.value for p in said],
+        "reason": [p.reason for p in said],
+    }  # fmt: skip
+    return _batch(columns, schemas.PREDICTIONS)
+
+
+def predictions_of(key: str, batch: Batch) -> Iterator[Prediction]:
+    """Yield stored predictions."""
+    names = ("interval", "model", "version", "definition")
+    heads = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+    names = ("value", "reason", "shadow", "seq")
+    tails = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+    for (of, *head), window, tail in zip(
+        heads, zip(*_window_times(batch), strict=True), tails, strict=True
+    ):
+        yield Prediction(key, interval(of), *head, *window, *tail)
+
+
+def scores_batch(scores: Sequence[ModelScore]) -> Batch:
+    """Return scores as the lake stores them."""
+    columns = _windows(scores) | _of_model(scores) | {
+        "rows": [s.rows for s in scores],
+        "accuracy": [s.accuracy for s in scores],
+        "baseline": [s.baseline for s in scores],
+        "error": [s.error for s in scores],
+        "ic": [s.ic for s in scores],
+        "psi": [psi_json(s) for s in scores],
+    }  # fmt: skip
+    return _batch(columns, schemas.SCORES)
+
+
 def events_batch(events: Sequence[Event]) -> Batch:
     """Return events as the lake stores them."""
     columns: Columns = {
@@ -176,6 +236,9 @@ SHAPES = {
     Kind.EQUITY: Shape(schemas.EQUITY, equity_batch),
     Kind.EVENTS: Shape(schemas.EVENTS, events_batch),
     Kind.QUARANTINE: Shape(schemas.QUARANTINE, quarantine_batch),
+    Kind.FEATURES: Shape(schemas.FEATURES, features_batch),
+    Kind.PREDICTIONS: Shape(schemas.PREDICTIONS, predictions_batch),
+    Kind.SCORES: Shape(schemas.SCORES, scores_batch),
 }
 
 
@@ -212,6 +275,27 @@ def _paper_rows(batch: Batch, schema: pa.Schema) -> Iterator[dict[str, Any]]:
             columns[field.name] = column.to_pylist()
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
+
+
+def _windows(records: Sequence[FeatureRow | Prediction | ModelScore]) -> Columns:
+    return {
+        "seq": [r.seq for r in records],
+        "interval": [r.interval.name for r in records],
+        "time": _times(r.close_us for r in records),
+        "open_time": _times(r.open_us for r in records),
+    }
+
+
+def _of_model(records: Sequence[Prediction | ModelScore]) -> Columns:
+    return {
+        "model": [r.model for r in records],
+        "version": [r.version for r in records],
+        "shadow": [r.shadow for r in records],
+    }
+
+
+def _window_times(batch: Batch) -> list[list[int]]:
+    return [batch.column(name).view(pa.int64()).to_pylist() for name in ("open_time", "time")]
 
 
 def _times(values: Iterator[int]) -> Array:

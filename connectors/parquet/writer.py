@@ -33,12 +33,13 @@ from connectors.parquet.pending import (
 from core.market.errors import SnapshotError
 from core.market.events import Event, Quarantined
 from core.market.kline import Kline, Status
+from core.market.ml import FeatureRow, Learned, ModelScore, Prediction
 from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
 from telemetry import metrics
 
-Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event
+Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event | Learned
 """What the lake stores; each has one schema."""
 
 VERSION = 2
@@ -108,14 +109,15 @@ class LakeWriter:
                 self._write_record(slot, record, record.open_us)
             case Signal():
                 self._write_record(Slot(Kind.SIGNALS, record.key), record, record.close_us)
-            case Fill():
-                self._write_record(Slot(Kind.FILLS, record.key), record, record.time_us)
-            case Equity():
-                self._write_record(Slot(Kind.EQUITY, record.key), record, record.time_us)
+            case Fill() | Equity():
+                kind = Kind.FILLS if isinstance(record, Fill) else Kind.EQUITY
+                self._write_record(Slot(kind, record.key), record, record.time_us)
             case Quarantined():
                 self._write_record(Slot(Kind.QUARANTINE, record.key), record, record.time_us)
             case Event():
                 self._write_record(Slot(Kind.EVENTS, record.key), record, record.time_us)
+            case FeatureRow() | Prediction() | ModelScore():
+                self._write_learned(record)
 
     def flush_all(self) -> None:
         """Close every open file; the next row of each begins a new one."""
@@ -196,6 +198,14 @@ class LakeWriter:
     def _log_records(self, kind: Kind) -> None:
         log_records(self._journal, (r for slot, r in self._records.items() if slot.kind is kind))
         self._fresh[kind] = 0
+
+    def _write_learned(self, record: Learned) -> None:
+        if isinstance(record, FeatureRow):
+            slot = Slot(Kind.FEATURES, record.key, record.interval.name)
+        else:
+            kind = Kind.PREDICTIONS if isinstance(record, Prediction) else Kind.SCORES
+            slot = Slot(kind, record.key)
+        self._write_record(slot, record, record.close_us)
 
     def _write_trades(self, trades: Trades) -> None:
         slot = Slot(Kind.TRADES, trades.key)

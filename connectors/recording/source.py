@@ -76,18 +76,19 @@ class ReplayPartition(StatefulSourcePartition[tuple[str, Item], int]):
             if out is not None:
                 out += [*self._session.items(), (item.key, item)]
         elif item.kind == "start":
-            self._restart(Plan.model_validate_json(item.payload), out)
+            self._restart(item, out)
         else:
             self._session.feed(item)
             self._session.requests()  # a replay asks nobody: the answers are inputs too
         return True
 
-    def _restart(self, plan: Plan, out: list[tuple[str, Item]] | None) -> None:
+    def _restart(self, start: Frame, out: list[tuple[str, Item]] | None) -> None:
         if out is not None:
             out += self._session.items()
         self._books.show(self._session.totals())
         self._books = metrics.RowBooks()
-        self._session = Session(plan)
+        self._session = Session(Plan.model_validate_json(start.payload))
+        self._session.feed(start)  # who is told something at the start is told it again
 
     def _early(self, item: Frame | Quarantined) -> bool:
         self._awake = None

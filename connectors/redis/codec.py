@@ -13,20 +13,24 @@ from connectors.redis.keys import StreamName, parse_key
 from core.market.decimals import to_text
 from core.market.events import Event, Quarantined
 from core.market.kline import Kline, Status
+from core.market.ml import FeatureRow, Learned, ModelScore, Prediction
 from core.market.paper import Equity, Fill
 from core.market.records import (
     Fields,
     equity_fields,
     event_fields,
+    feature_fields,
     fill_fields,
     kline_fields,
+    prediction_fields,
     quarantine_fields,
+    score_fields,
     signal_fields,
 )
 from core.market.signal import Signal
 from core.market.trades import Trades
 
-Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event
+Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event | Learned
 
 Row: TypeAlias = str
 """JSON as the server-side function takes it: ``[seq, ms, [name, value, ...]]``, all text.
@@ -84,6 +88,8 @@ def rows_of(record: Record) -> tuple[Target, list[Row]]:
         return Target("fill"), [_row(record.seq, record.time_us, fill_fields(record))]
     if isinstance(record, Equity):
         return Target("equity"), [_row(record.seq, record.time_us, equity_fields(record))]
+    if isinstance(record, FeatureRow | Prediction | ModelScore):
+        return _learned_row(record)
     # What came from outside may hold halves of characters, which no UTF-8 can say.
     if isinstance(record, Quarantined):
         fields = _whole(quarantine_fields(record))
@@ -126,6 +132,16 @@ def _kline_row(kline: Kline) -> tuple[Target, list[Row]]:
         return Target("kline", name), [_row(kline.seq, kline.close_us, fields)]
     # A forming kline closes in the future; ids are times that have been.
     return Target("forming", name), [_row(kline.seq, kline.open_us, fields)]
+
+
+def _learned_row(record: Learned) -> tuple[Target, list[Row]]:
+    if isinstance(record, FeatureRow):
+        target, fields = Target("feature"), feature_fields(record)
+    elif isinstance(record, Prediction):
+        target, fields = Target("prediction"), prediction_fields(record)
+    else:
+        target, fields = Target("score"), score_fields(record)
+    return target, [_row(record.seq, record.close_us, _whole(fields))]
 
 
 def _row(seq: int, time_us: int, fields: Fields) -> Row:

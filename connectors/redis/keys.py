@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 _STREAM = re.compile(
     r"md:\{(?P<key>[^{}]+)\}:"
-    r"(?:(?P<kind>trade|signal|fill|equity|event|quarantine)|kline:(?P<interval>[^:]+)(?P<forming>:forming)?)"
+    r"(?:(?P<kind>trade|signal|fill|equity|event|quarantine|feature|prediction|score)"
+    r"|kline:(?P<interval>[^:]+)(?P<forming>:forming)?)"
 )
 
 REGISTRY = "md:~keys"
@@ -25,7 +26,10 @@ OUTCOMES = "md:~outcomes"
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 
-KINDS = ("trade", "kline", "forming", "signal", "fill", "equity", "event", "quarantine")
+KINDS = (
+    "trade", "kline", "forming", "signal", "fill", "equity", "event", "quarantine", "feature",
+    "prediction", "score",
+)  # fmt: skip
 """The kinds of streams."""
 
 

@@ -15,9 +15,20 @@ import orjson
 
 from core.market.errors import SnapshotError
 from core.market.kline import Kline, Status
+from core.market.ml import FeatureRow, Prediction
 from core.market.paper import Equity, Fill
-from core.market.records import equity_fields, fill_fields, kline_fields, signal_fields
+from core.market.records import (
+    equity_fields,
+    feature_fields,
+    fill_fields,
+    kline_fields,
+    prediction_fields,
+    signal_fields,
+)
 from core.market.signal import Signal
+
+Chained: TypeAlias = Kline | Signal | Fill | Equity | FeatureRow | Prediction
+"""What is in a chain."""
 
 SIGNALS = "signals"
 FILLS = "fills"
@@ -26,8 +37,7 @@ _MARKS = 16
 _SIZE = 32
 _UNSAID = ("seq", "open_ms", "signal_seq")
 
-Hashed: TypeAlias = Kline | Signal | Fill | Equity
-"""What is in a chain."""
+_NAMES: dict[type, str] = {Signal: SIGNALS, Fill: FILLS, Equity: EQUITY}
 
 State: TypeAlias = tuple[int, int, bytes, int, tuple[tuple[int, bytes], ...]]
 
@@ -90,22 +100,30 @@ def stream_of(record: object) -> str | None:
     """Return the stream that a record belongs to; None for what is in no chain."""
     if isinstance(record, Kline):
         return f"klines {record.interval.name}" if record.status is Status.FINAL else None
-    if isinstance(record, Signal):
-        return SIGNALS
-    if isinstance(record, Fill):
-        return FILLS
-    return EQUITY if isinstance(record, Equity) else None
+    if isinstance(record, FeatureRow):
+        return f"features {record.features}"
+    if isinstance(record, Prediction):
+        return f"predictions {record.model}"
+    return next((name for kind, name in _NAMES.items() if isinstance(record, kind)), None)
 
 
-def text_of(record: Hashed) -> bytes:
+def text_of(record: Chained) -> bytes:
     """Return the canonical text: JSON of the published fields in their order, without `seq`."""
-    if isinstance(record, Kline):
-        row = kline_fields(record)
-        del row["seq"]
-        return orjson.dumps(row)
     if isinstance(record, Signal):
         return sorted_text(signal_fields(record))
-    return sorted_text(fill_fields(record) if isinstance(record, Fill) else equity_fields(record))
+    if isinstance(record, Fill):
+        return sorted_text(fill_fields(record))
+    if isinstance(record, Equity):
+        return sorted_text(equity_fields(record))
+    row = _fields(record)
+    del row["seq"]
+    return orjson.dumps(row)
+
+
+def _fields(record: Kline | FeatureRow | Prediction) -> dict[str, str]:
+    if isinstance(record, Kline):
+        return kline_fields(record)
+    return feature_fields(record) if isinstance(record, FeatureRow) else prediction_fields(record)
 
 
 def sorted_text(fields: dict[str, str]) -> bytes:
@@ -122,7 +140,7 @@ class Chains:
     def add(self, record: object) -> str | None:
         """Take a record; return its stream, None for what is in no chain."""
         stream = stream_of(record)
-        if stream is not None and isinstance(record, Hashed):
+        if stream is not None and isinstance(record, Chained):
             chain = self.by_key.setdefault(record.key, {}).setdefault(stream, Chain())
             chain.add(text_of(record), record.seq)
         return stream

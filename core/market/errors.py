@@ -9,6 +9,7 @@
     │   └── FileError             a data file: names file, line and value
     ├── ConfigError               a setting: names the key, the value and the way out
     ├── StrategyError             a strategy or its parameters
+    ├── ModelError                a model, its version or its features
     ├── SnapshotError             a snapshot of another version or class
     └── ServiceError              something outside (Redis, disk, exchange) is not usable
 
@@ -100,6 +101,18 @@ class StrategyError(CryptoToolsError):
 
     def __str__(self) -> str:
         return f"strategy `{self.name}`: {self.why}" + (f"\nhint: {self.hint}" if self.hint else "")
+
+
+class ModelError(CryptoToolsError):
+    """A model: names it, what is wrong with it, and the way out."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, why: str, *, hint: str = "") -> None:
+        self.name, self.why, self.hint = name, why, hint
+
+    def __str__(self) -> str:
+        return f"model `{self.name}`: {self.why}" + (f"\nhint: {self.hint}" if self.hint else "")
 
 
 class SnapshotError(CryptoToolsError):

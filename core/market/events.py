@@ -204,6 +204,29 @@ class InstanceChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChanged(Event):
+    """Which versions of a model speak from here on, or why a command could not change it.
+
+    Attributes:
+        command: Id of the command; empty where the settings themselves are meant.
+        model: Its name.
+        version: The version whose predictions count; empty: none.
+        shadows: Versions that are only scored, separated by commas.
+        state: ``running`` or ``refused``.
+        detail: Why it was refused; what else is to be known.
+
+    """
+
+    kind: ClassVar[str] = "model_changed"
+    command: str
+    model: str
+    version: str
+    shadows: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined(Event):
     """Something received that could not be used; `payload` is what came, cut to a bound.
 

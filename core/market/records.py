@@ -13,6 +13,7 @@ import orjson
 from core.market.decimals import plain, to_text
 from core.market.events import Event, Quarantined
 from core.market.kline import MEASURES, Kline
+from core.market.ml import FeatureRow, ModelScore, Prediction
 from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
@@ -96,6 +97,64 @@ def signal_fields(signal: Signal) -> Fields:
 def values_json(signal: Signal) -> str:
     """Return the indicator values behind a signal as a JSON object."""
     return orjson.dumps(dict(signal.values)).decode()
+
+
+def feature_fields(row: FeatureRow) -> Fields:
+    """Return the row's fields; `values` is a JSON list of numbers that read back to the bit."""
+    return {
+        "features": row.features,
+        "definition": row.definition,
+        "interval": row.interval.name,
+        "open_ms": str(row.open_us // 1000),
+        "close_ms": str(row.close_us // 1000),
+        "close": row.close,
+        "values": orjson.dumps(row.values).decode(),
+        "seq": str(row.seq),
+    }
+
+
+def prediction_fields(said: Prediction) -> Fields:
+    """Return the prediction's fields; `value` is empty where there is none."""
+    return {
+        "model": said.model,
+        "version": said.version,
+        "definition": said.definition,
+        "shadow": "1" if said.shadow else "0",
+        "value": _number(said.value),
+        "reason": said.reason,
+        "interval": said.interval.name,
+        "open_ms": str(said.open_us // 1000),
+        "close_ms": str(said.close_us // 1000),
+        "seq": str(said.seq),
+    }
+
+
+def score_fields(score: ModelScore) -> Fields:
+    """Return the score's fields; numbers that are not known are empty, `psi` is a JSON object."""
+    return {
+        "model": score.model,
+        "version": score.version,
+        "shadow": "1" if score.shadow else "0",
+        "rows": str(score.rows),
+        "accuracy": _number(score.accuracy),
+        "baseline": _number(score.baseline),
+        "error": _number(score.error),
+        "ic": _number(score.ic),
+        "psi": psi_json(score),
+        "interval": score.interval.name,
+        "open_ms": str(score.open_us // 1000),
+        "close_ms": str(score.close_us // 1000),
+        "seq": str(score.seq),
+    }
+
+
+def psi_json(score: ModelScore) -> str:
+    """Return the drift of each feature as a JSON object."""
+    return orjson.dumps(dict(score.psi)).decode()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def event_fields(event: Event) -> Fields:

@@ -109,6 +109,56 @@ EQUITY = pa.schema(
     ]
 )
 
+FEATURES = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "last microsecond of the kline"),
+        _field("interval", pa.string(), "interval of the kline"),
+        _field("open_time", TIME, "start of the kline"),
+        _field("features", pa.string(), "name of the set of features"),
+        _field("definition", pa.string(), "hash of what the set computes"),
+        _field("close", SUM, "close of the kline"),
+        _field(
+            "values",
+            pa.list_(pa.field("element", pa.float64(), nullable=False)),
+            "a number per feature, in the order of the definition",
+        ),
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "last microsecond of the kline"),
+        _field("interval", pa.string(), "interval of the kline"),
+        _field("open_time", TIME, "start of the kline"),
+        _field("model", pa.string(), "name of the model"),
+        _field("version", pa.string(), "which version of it; empty: none"),
+        _field("definition", pa.string(), "hash of the features it sees"),
+        _field("shadow", pa.bool_(), "true: it is only scored"),
+        _field("value", pa.float64(), "probability of a rise, or expected return", null=True),
+        _field("reason", pa.string(), "why there is no value"),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        _field("seq", pa.int64(), "data position of the emission"),
+        _field("time", TIME, "last microsecond of the kline"),
+        _field("interval", pa.string(), "interval of the kline"),
+        _field("open_time", TIME, "start of the kline"),
+        _field("model", pa.string(), "name of the model"),
+        _field("version", pa.string(), "which version of it; empty: none"),
+        _field("shadow", pa.bool_(), "true: it is only scored"),
+        _field("rows", pa.int64(), "predictions whose outcome is known"),
+        _field("accuracy", pa.float64(), "share with the right direction", null=True),
+        _field("baseline", pa.float64(), "share of the more frequent direction", null=True),
+        _field("error", pa.float64(), "mean squared error; of probabilities: Brier", null=True),
+        _field("ic", pa.float64(), "rank correlation of prediction and return", null=True),
+        _field("psi", pa.string(), "drift per feature, a JSON object"),
+    ]
+)
+
 EVENTS = pa.schema(
     [
         _field("seq", pa.int64(), "data position of the emission"),

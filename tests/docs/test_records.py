@@ -22,6 +22,9 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/records.md").read_text("utf-
         schemas.EQUITY,
         schemas.EVENTS,
         schemas.QUARANTINE,
+        schemas.FEATURES,
+        schemas.PREDICTIONS,
+        schemas.SCORES,
         schemas.FRAMES,
     ],
 )
@@ -34,7 +37,7 @@ def test_every_column_is_documented(schema: pa.Schema) -> None:
 def test_every_kind_of_event_is_documented_with_its_fields() -> None:
     # By name: a dataclass with slots leaves the class it was made from behind.
     kinds = {c.kind: c for c in Event.__subclasses__() if c.kind != Quarantined.kind}
-    assert len(kinds) == 13
+    assert len(kinds) == 14
     for kind in kinds.values():
         names = [n for n in kind.__annotations__ if n not in {"kind", "key", "time_us", "seq"}]
         (line,) = [ln for ln in PAGE.splitlines() if ln.startswith(f"| `{kind.kind}` |")]

@@ -78,7 +78,7 @@ def test_the_guides_error_is_the_real_one(folder: Path) -> None:
 
 
 def _range(about: dict[str, Any]) -> str:
-    if about["type"] == "boolean":
+    if about["type"] in ("boolean", "string"):
         return ""
     low = f"{about['minimum']}" if "minimum" in about else f"above {about['exclusiveMinimum']:g}"
     if "maximum" in about:
@@ -97,7 +97,7 @@ def test_the_reference_lists_each_strategy_and_its_parameters() -> None:
             " | ".join(
                 [
                     f"| `{name}`",
-                    str(about["default"]).lower(),
+                    str(about["default"]).lower() or "none",
                     _range(about),
                     f"{about['description']} |",
                 ]

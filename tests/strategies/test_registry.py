@@ -53,7 +53,7 @@ Write = Callable[[str, str], Path]
 def test_the_built_in_ones_are_there() -> None:
     assert Registry().names() == (
         "bollinger_breakout", "bollinger_reversion", "donchian_breakout", "ema_cross", "macd_cross",
-        "rsi_reversal", "supertrend", "volume_spike", "vwap_reversion",
+        "ml", "rsi_reversal", "supertrend", "volume_spike", "vwap_reversion",
     )  # fmt: skip
     assert {REGISTRY.find(s.name) for s in BUILT_IN} == set(BUILT_IN)
 

@@ -1,0 +1,1 @@
+"""Features, models and what is known of them: pure, the same in the flow and in training."""
