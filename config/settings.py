@@ -152,6 +152,15 @@ class Settings(BaseSettings):
     def _spelled(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(Instrument.of(symbol).symbol for symbol in value))
 
+    @model_validator(mode="after")
+    def _run_on_what_is_built(self) -> "Settings":
+        # Those that nobody chose run on 1m, or on the shortest there is.
+        built = self.klines.intervals
+        if "strategies" not in self.model_fields_set and built and "1m" not in built:
+            moved = (spec.model_copy(update={"interval": built[0]}) for spec in self.strategies)
+            object.__setattr__(self, "strategies", tuple(moved))
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,

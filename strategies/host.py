@@ -79,6 +79,7 @@ class StrategyHost:
         self._commanded: dict[str, Wanted] = {}
         self._lanes = Lanes(key)
         self._sent: list[ToBasket] = []
+        self._predictions: dict[tuple[str, str], Prediction] = {}  # the last one of each model
         for spec in self._configured.values():
             self._add(spec)
 
@@ -133,9 +134,11 @@ class StrategyHost:
 
     def on_prediction(self, prediction: Prediction) -> None:
         """Take what a model says of the next kline; those who ask for it see it."""
+        if not prediction.shadow:
+            self._predictions[prediction.interval.name, prediction.model] = prediction
         lane = self._lanes.get(prediction.interval.name)
         for slot in lane.slots if lane is not None else ():
-            if not slot.error and type(slot.strategy).predicted is not Strategy.predicted:
+            if not slot.error and _listens(slot):
                 slot.ask(slot.strategy.predicted, prediction)
 
     def want(self, wanted: Wanted, fetched: Iterable[Kline], time_us: int) -> list[InstanceChanged]:
@@ -202,7 +205,9 @@ class StrategyHost:
         """Return everything needed to go on: tuples of numbers, strings and packed klines."""
         slots = tuple(slot.snapshot() for slot in self._lanes.slots)
         commanded = tuple(wanted.model_dump_json() for wanted in self._commanded.values())
-        return (*_HEAD, self.key, self._positions.last, self._lanes.snapshot(), slots, commanded)
+        heard = tuple(_plain_of(p) for p in self._predictions.values())
+        lanes = self._lanes.snapshot()
+        return (*_HEAD, self.key, self._positions.last, lanes, slots, commanded, heard)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot; what it lacks or cannot give warms up (see `warmed`).
@@ -214,11 +219,13 @@ class StrategyHost:
         found, expected = snapshot[:3], (*_HEAD, self.key)
         if found != expected:
             raise SnapshotError("strategies", found, expected)
-        last, lanes, slots, commanded = snapshot[3:]
-        self._restore(last, lanes, slots, commanded)
+        self._restore(*snapshot[3:])
 
-    def _restore(self, last: Any, lanes: Any, slots: Any, commanded: Any) -> None:  # noqa: ANN401 - as unpickled
+    def _restore(self, last: Any, lanes: Any, slots: Any, commanded: Any, heard: Any) -> None:  # noqa: ANN401 - as unpickled
         self._positions.last = last
+        for name, *fields in heard:
+            prediction = Prediction(self.key, interval(name), *fields)
+            self._predictions[name, prediction.model] = prediction
         for text in commanded:
             self._carried_out(Wanted.model_validate_json(text), None, [])
         self._lanes.restore(lanes)
@@ -301,12 +308,19 @@ class StrategyHost:
     def _warm(self, slot: Slot) -> None:
         slot.error, slot.told = "", False
         for kline in self._lanes.seen_by(slot):
+            self._remind(slot, kline)
             if kline.interval.name == slot.spec.interval:
                 slot.ask(slot.strategy.feed, kline)
             else:
                 slot.ask(slot.strategy.feed_other, kline, "", kline.interval.name)
             if slot.error:
                 return  # the event comes with the next kline
+
+    def _remind(self, slot: Slot, kline: Kline) -> None:
+        # What models said of the last kline: one that comes later knows it as if it had listened.
+        for (name, _), prediction in self._predictions.items() if _listens(slot) else ():
+            if name == kline.interval.name and prediction.open_us == kline.open_us:
+                slot.ask(slot.strategy.predicted, prediction)
 
     def _fed(self, slot: Slot, kline: Kline) -> list[Said]:
         out: list[Said] = []
@@ -339,3 +353,13 @@ class StrategyHost:
         slot.told = True
         seq = self._positions.at(time_us)
         return StrategyErrored(self.key, time_us, seq, slot.spec.instance, slot.error)
+
+
+def _listens(slot: Slot) -> bool:
+    return type(slot.strategy).predicted is not Strategy.predicted
+
+
+def _plain_of(p: Prediction) -> Snapshot:
+    window = (p.open_us, p.close_us)
+    said = (p.value, p.reason, p.shadow, p.seq)
+    return (p.interval.name, p.model, p.version, p.definition, *window, *said)

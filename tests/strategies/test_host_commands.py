@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.market.events import InstanceChanged
 from core.market.kline import Kline
+from core.market.ml import Prediction
 from core.market.signal import Signal
 from strategies.host import StrategyHost
 from strategies.registry import BUILT_IN, Registry
@@ -230,3 +231,32 @@ def test_an_update_takes_the_changed_file(klines: MakeKlines, tmp_path: Path) ->
     hosted.want(wanted(own, "b", configured=own, code=code), [], 0)  # the same once more
     said += run(hosted, rows[3:])
     assert [reason for _, _, reason in signals(said, "says")] == ["old", "old", "new", "new"]
+
+
+@given(at=st.integers(3, 400), restart=st.booleans())
+@drawn
+def test_one_that_listens_to_a_model_knows_what_it_said_last(
+    klines: MakeKlines, walk: list[float], at: int, restart: bool
+) -> None:
+    rows, own = klines(walk[:500]), spec("ml", params={"short": True})
+
+    def told(kline: Kline) -> Prediction:
+        value = 0.5 + (kline.close_units % 7 - 3) / 20
+        window = (kline.open_us, kline.close_us)
+        return Prediction(KEY, kline.interval, "m", "v1", "d", *window, value)
+
+    def listen(of: StrategyHost, given_rows: Iterable[Kline]) -> list[object]:
+        out: list[object] = []
+        for kline in given_rows:
+            of.on_prediction(told(kline))
+            out += of.on_kline(kline)
+        return out
+
+    expected = [s for s in signals(listen(host(own), rows), "ml") if s[0] >= rows[at].open_us]
+    added = host()
+    listen(added, rows[:at])
+    added.want(wanted(own), rows[:at], rows[at].open_us)
+    if restart:
+        added = again(added)
+    assert signals(listen(added, rows[at:]), "ml") == expected
+    assert expected
