@@ -217,10 +217,15 @@ class Registry:
         return "\n".join([first, *(f"not loaded: {failure}" for failure in self.failures)])
 
 
-def _check_class(strategy: type[Strategy]) -> None:
-    name = strategy.name
+def check_name(name: str) -> None:
+    """Raise `StrategyError` unless a strategy may have that name."""
     if not _NAME.fullmatch(name):
         raise StrategyError(name, "expected a name of small letters, digits and `_`")
+
+
+def _check_class(strategy: type[Strategy]) -> None:
+    name = strategy.name
+    check_name(name)
     if not issubclass(strategy.Params, StrategyParams):
         raise StrategyError(name, "its `Params` must be a subclass of StrategyParams")
     if not isinstance(strategy.state, tuple):

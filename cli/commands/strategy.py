@@ -1,6 +1,5 @@
 """``cryptotools strategy …``: what strategies there are, and which instances a flow runs."""
 
-import json as jsonlib
 import time
 import uuid
 from collections.abc import Callable
@@ -10,15 +9,16 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
+from cli.commands.strategy_files import register_files
 from cli.commands.tail import address
-from cli.options import ConfigFile, Set, overrides
+from cli.options import ConfigFile, Set, overrides, params
 from cli.output import ERR, OUT, Json, print_json, table
 from config.settings import Settings
 from connectors.redis.control import Sender
 from connectors.redis.keys import stream_key
 from connectors.redis.reader import Reader
 from core.control import InstanceCommand
-from core.market.errors import ConfigError, ServiceError, StrategyError
+from core.market.errors import ServiceError, StrategyError
 from core.market.symbols import Instrument
 from dataflows.heartbeat import Row
 from dataflows.setup import prepare
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True, help="Show strategies; add, change and remove running instances."
     )
     app.add_typer(group, name="strategy")
+    register_files(group)
     _register_views(group)
     _register_changes(group)
     _register_states(group)
@@ -112,9 +113,9 @@ def _register_changes(group: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Run an instance from now on, warmed up as if it had run from the start."""
-        legs = {one: str(value).upper() for one, value in _params(leg, "--leg").items()}
+        legs = {one: str(value).upper() for one, value in params(leg).items()}
         spec = {"name": strategy, "interval": interval, "symbols": symbol or ["*"],
-                "params": _params(param), "legs": legs}  # fmt: skip
+                "params": params(param), "legs": legs}  # fmt: skip
         _command(_settings(config, set_), "add", name or strategy, wait, json=json, spec=spec)
 
     @group.command()
@@ -131,8 +132,8 @@ def _register_changes(group: typer.Typer) -> None:
 
         Parameters that are not named stay.
         """
-        params = _params(param)
-        _command(_settings(config, set_), "update", instance, wait, json=json, params=params)
+        changed = params(param)
+        _command(_settings(config, set_), "update", instance, wait, json=json, params=changed)
 
 
 def _register_states(group: typer.Typer) -> None:
@@ -156,19 +157,6 @@ def _to_state(action: str) -> Callable[..., None]:
 
 def _settings(config: Any, set_: list[str] | None) -> Settings:  # noqa: ANN401 - an option
     return prepare(config, overrides(set_))
-
-
-def _params(pairs: list[str] | None, option: str = "--param") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise ConfigError(option, f"`{pair}` is no NAME=VALUE", hint="--param period=21")
-        try:
-            found[name] = jsonlib.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _command(

@@ -82,4 +82,5 @@ class Donchian(Composed[DonchianValue], Several[DonchianValue]):
 
 
 def _channel(highest: float, lowest: float) -> DonchianValue:
-    return DonchianValue(highest, (highest + lowest) / 2.0, lowest)
+    # Half the time of calling DonchianValue, whose own __new__ does just this.
+    return tuple.__new__(DonchianValue, (highest, (highest + lowest) / 2.0, lowest))
