@@ -35,6 +35,8 @@ Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event | Learned
 Row: TypeAlias = str
 """JSON as the server-side function takes it: ``[seq, ms, [name, value, ...]]``, all text.
 
+A fourth text is the lane within which `seq` rises, where a stream has several.
+
 One string and not a tree of them: up to a million rows may wait.
 """
 
@@ -94,7 +96,8 @@ def rows_of(record: Record) -> tuple[Target, list[Row]]:
     if isinstance(record, Quarantined):
         fields = _whole(quarantine_fields(record))
         return Target("quarantine"), [_row(record.seq, record.time_us, fields)]
-    return Target("event"), [_row(record.seq, record.time_us, _whole(event_fields(record)))]
+    fields = _whole(event_fields(record))
+    return Target("event"), [_row(record.seq, record.time_us, fields, record.lane)]
 
 
 def entry_of(name: str, entry_id: str, fields: Mapping[str, str]) -> Entry:
@@ -144,9 +147,10 @@ def _learned_row(record: Learned) -> tuple[Target, list[Row]]:
     return target, [_row(record.seq, record.close_us, _whole(fields))]
 
 
-def _row(seq: int, time_us: int, fields: Fields) -> Row:
+def _row(seq: int, time_us: int, fields: Fields, lane: str = "") -> Row:
     flat = [text for pair in fields.items() for text in pair]
-    return orjson.dumps([str(seq), str(max(0, time_us // 1000)), flat]).decode()
+    row = [str(seq), str(max(0, time_us // 1000)), flat]
+    return orjson.dumps([*row, lane] if lane else row).decode()
 
 
 def _whole(fields: Fields) -> Fields:

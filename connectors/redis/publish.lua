@@ -1,11 +1,13 @@
-#!lua name=cryptotools_2
+#!lua name=cryptotools_3
 -- Publishes rows to the streams of one instrument, each row once, in order, or not at all.
 --
--- ct_open_2: KEYS = meta hash. Takes over: returns a new generation; older ones are fenced off.
--- ct_pub_2:  KEYS = meta hash, stream...; ARGV = generation, then per stream: entries to keep,
+-- ct_open_3: KEYS = meta hash. Takes over: returns a new generation; older ones are fenced off.
+-- ct_pub_3:  KEYS = meta hash, stream...; ARGV = generation, then per stream: entries to keep,
 --            milliseconds to keep ('' = for ever), rows as JSON.
---            A row is [seq, ms, [name, value, ...]]; seq, ms and values are strings, because JSON
---            numbers would become doubles (true, false and null become 1, 0 and '').
+--            A row is [seq, ms, [name, value, ...]] or [..., lane]; seq, ms and values are strings,
+--            because JSON numbers would become doubles (true, false and null become 1, 0 and '').
+--            Numbers rise within a lane: a stream that several parts of a flow write to has one for
+--            each.
 --            Returns three counts per stream: added, already there, refused by their id.
 --
 -- Scripts are not rolled back on an error, so all input is checked before the first write, and the
@@ -42,6 +44,7 @@ local function fault(row)
   if type(row) ~= 'table' then return 'is no list' end
   if not is_id(row[1]) then return 'has no decimal seq' end
   if not is_id(row[2]) then return 'has no decimal ms' end
+  if row[4] ~= nil and not is_text(row[4]) then return 'has a lane that is no text' end
   local fields = row[3]
   if type(fields) ~= 'table' or #fields == 0 or #fields % 2 == 1 then
     return 'has no pairs of fields'
@@ -77,19 +80,28 @@ local function trim(stream, keep, retention, ms)
   if oldest > 0 then redis.call('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest)) end
 end
 
+local function mark_of(stream, lane)
+  return 'seq:' .. stream .. (lane == '' and '' or '/' .. lane)
+end
+
 local function append(meta, stream, rows, limit)
-  local marks = redis.call('HMGET', meta, 'seq:' .. stream, 'ms:' .. stream)
+  local marks = redis.call('HMGET', meta, 'ms:' .. stream, 'last:' .. stream, 'seq:' .. stream)
   -- From 1 on: the id 0-0 is reserved.
-  local high, ms = marks[1] or '', marks[2] or '1'
-  local added, known, refused, failure = 0, 0, 0, nil
+  local ms, last = marks[1] or '1', marks[2] or marks[3] or ''
+  local highs, added, known, refused, failure = {}, 0, 0, 0, nil
   for _, row in ipairs(rows) do
-    local seq, at = row[1], row[2]
+    local seq, at, mark = row[1], row[2], mark_of(stream, row[4] or '')
+    local high = highs[mark] or redis.call('HGET', meta, mark) or ''
     if high ~= '' and not greater(seq, high) then
       known = known + 1
     else
       -- Event time may step back; ids may not.
       if greater(at, limit) then at = limit end
-      if greater(at, ms) then ms = at end
+      if greater(at, ms) then
+        ms = at
+      elseif last ~= '' and not greater(seq, last) then
+        ms = string.format('%.0f', tonumber(ms) + 1)  -- another lane is ahead
+      end
       local done = redis.pcall('XADD', stream, ms .. '-' .. seq, unpack(row[3]))
       if type(done) == 'table' and done.err then
         if not string.find(done.err, 'equal or smaller', 1, true) then
@@ -100,11 +112,12 @@ local function append(meta, stream, rows, limit)
       else
         added = added + 1
       end
-      high = seq
+      highs[mark], last = seq, seq
     end
   end
   if added + refused > 0 then
-    redis.call('HSET', meta, 'seq:' .. stream, high, 'ms:' .. stream, ms)
+    redis.call('HSET', meta, 'ms:' .. stream, ms, 'last:' .. stream, last)
+    for mark, high in pairs(highs) do redis.call('HSET', meta, mark, high) end
   end
   return { added, known, refused }, ms, failure
 end
@@ -143,5 +156,5 @@ local function open(keys, args)
   return redis.call('HINCRBY', keys[1], 'generation', 1)
 end
 
-redis.register_function('ct_open_2', open)
-redis.register_function('ct_pub_2', publish)
+redis.register_function('ct_open_3', open)
+redis.register_function('ct_pub_3', publish)

@@ -255,7 +255,7 @@ class Writer:
         new = [key for key in keys if key not in self._generations]
         if not new:
             return
-        answers = link.ask_all([("FCALL", "ct_open_2", 1, meta_key(key)) for key in new])
+        answers = link.ask_all([("FCALL", "ct_open_3", 1, meta_key(key)) for key in new])
         for key, answer in zip(new, answers, strict=True):
             if isinstance(answer, redis.RedisError):
                 raise answer
@@ -269,7 +269,7 @@ class Writer:
             arguments.append("" if config.retention_ms is None else config.retention_ms)
             arguments.append(f"[{','.join(rows)}]")
         names = [stream_key(key, *target) for target in streams]
-        return ("FCALL", "ct_pub_2", 1 + len(names), meta_key(key), *names, *arguments)
+        return ("FCALL", "ct_pub_3", 1 + len(names), meta_key(key), *names, *arguments)
 
     def _count(
         self, link: Link, key: str, streams: dict[Target, list[Row]], counts: list[Any]

@@ -59,9 +59,16 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Base of what is stored as an event."""
+    """Base of what is stored as an event.
+
+    Attributes:
+        lane: Which part of the flow numbers it, where this is not the source: `seq` rises within
+            an instrument's events of a lane.
+
+    """
 
     kind: ClassVar[str] = "event"
+    lane: ClassVar[str] = ""
 
     key: str
     time_us: int
@@ -151,6 +158,7 @@ class Late(Event):
     """A trade so old that its window is no longer held: it is in the trades but in no kline."""
 
     kind: ClassVar[str] = "late"
+    lane: ClassVar[str] = "klines"
     trade_id: int
     trade_us: int
 
@@ -170,6 +178,7 @@ class KlineMismatch(Event):
     """The exchange's own closed kline differs from ours; `detail` names the fields."""
 
     kind: ClassVar[str] = "kline_mismatch"
+    lane: ClassVar[str] = "audit"
     interval: str
     open_us: int
     detail: str
@@ -180,6 +189,7 @@ class StrategyErrored(Event):
     """A strategy instance raised and was stopped; `detail` is its traceback."""
 
     kind: ClassVar[str] = "strategy_errored"
+    lane: ClassVar[str] = "strategies"
     instance: str
     detail: str
 
@@ -197,6 +207,7 @@ class InstanceChanged(Event):
     """
 
     kind: ClassVar[str] = "instance_changed"
+    lane: ClassVar[str] = "strategies"
     command: str
     instance: str
     state: str
@@ -218,6 +229,7 @@ class ModelChanged(Event):
     """
 
     kind: ClassVar[str] = "model_changed"
+    lane: ClassVar[str] = "models"
     command: str
     model: str
     version: str

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.redis.codec import Record, Target, entry_of, rows_of
 from connectors.redis.keys import KINDS, StreamName, parse_key, stream_key
-from core.market.events import Gap, Quarantined
+from core.market.events import Event, Gap, InstanceChanged, Quarantined
 from core.market.intervals import interval
 from core.market.kline import Kline, Status
 from core.market.paper import TOTAL, Equity, Fill
@@ -127,3 +127,15 @@ def test_names_of_streams_read_back(kind: str) -> None:
 )  # fmt: skip
 def test_other_names_are_none_of_ours(name: str) -> None:
     assert parse_key(name) is None
+
+
+def test_each_part_of_the_flow_numbers_its_events_in_a_lane_of_its_own() -> None:
+    lanes = {kind.kind: kind.lane for kind in Event.__subclasses__()}
+    assert {kind for kind, lane in lanes.items() if lane} == {
+        "late", "kline_mismatch", "strategy_errored", "instance_changed", "model_changed",
+    }  # fmt: skip
+    told = InstanceChanged(KEY, 5_000_000, 9, "c", "mine", "running", "")
+    (row,) = rows_of(told)[1]
+    assert orjson.loads(row)[3] == "strategies"
+    (row,) = rows_of(Gap(KEY, 5_000_000, 9, 1, 2, "gone"))[1]
+    assert len(orjson.loads(row)) == 3

@@ -36,7 +36,7 @@ def publish(client: redis.Redis, server: EmbeddedServer) -> Publish:
         stream: str = TRADES,
     ) -> list[int]:
         text = rows if isinstance(rows, str) else orjson.dumps(rows).decode()
-        found: Any = client.fcall("ct_pub_2", 2, META, stream, generation, keep, retention, text)
+        found: Any = client.fcall("ct_pub_3", 2, META, stream, generation, keep, retention, text)
         return list(found)
 
     return call
@@ -55,6 +55,21 @@ def test_a_row_is_added_once(client: redis.Redis, publish: Publish) -> None:
     assert publish([row(1), row(2)]) == [2, 0, 0]
     assert publish([row(1), row(2), row(3)]) == [1, 2, 0]
     assert ids(client) == ["1000-1", "1000-2", "1000-3"]
+
+
+def test_lanes_of_a_stream_have_numbers_of_their_own(client: redis.Redis, publish: Publish) -> None:
+    # Late, another part of the flow tells of something earlier: it is not known already.
+    assert publish([row(50, 2000), [*row(7, 900), "strategies"], row(51, 2000)]) == [3, 0, 0]
+    assert publish([[*row(7, 900), "strategies"], row(51, 2000)]) == [0, 2, 0]
+    assert publish([[*row(8, 2500), "strategies"], [*row(3, 10), "models"], row(52, 2400)]) == [
+        3, 0, 0,
+    ]  # fmt: skip
+    assert ids(client) == ["2000-50", "2001-7", "2001-51", "2500-8", "2501-3", "2501-52"]
+
+
+def test_a_lane_must_be_a_text(publish: Publish) -> None:
+    with pytest.raises(redis.ResponseError, match="lane"):
+        publish([[*row(1), 5]])
 
 
 def test_numbers_are_compared_with_all_their_64_bits(client: redis.Redis, publish: Publish) -> None:
@@ -144,7 +159,7 @@ def test_a_server_that_forgot_generations_learns_them_from_who_writes(
     client: redis.Redis, publish: Publish
 ) -> None:
     publish([row(1)], generation="10")
-    assert client.fcall("ct_open_2", 1, META) == 11
+    assert client.fcall("ct_open_3", 1, META) == 11
 
 
 def test_rows_that_only_the_stream_remembers_are_refused_and_counted(
