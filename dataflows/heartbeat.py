@@ -120,7 +120,12 @@ class Heartbeat:
     def account(self) -> Row:
         """Return what is to be told, as plain values."""
         pulse, now = self._pulse, time.time()
-        connected = {shard: len(links) for shard, links in list(pulse.links.items())}
+        idle = {shard for shard, symbols in list(pulse.following.items()) if not symbols}
+        connected = {
+            shard: len(links)
+            for shard, links in list(pulse.links.items())
+            if links or shard not in idle  # one without symbols has nobody to listen to
+        }
         return {
             "process": self._process,
             "pid": os.getpid(),

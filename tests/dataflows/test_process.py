@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from config.engine import EngineOptions, engine_options
@@ -200,3 +201,13 @@ def test_an_error_of_ours_keeps_its_words_and_exit_code(tmp_path: Path) -> None:
     Heartbeat(settings(tmp_path)).start()
     FIRST.note(ServiceError("redis", "refused", hint="ask"))
     assert told(tmp_path)["failure"] == {"text": "redis: refused\nhint: ask", "exit_code": 3}
+
+
+def test_a_shard_without_symbols_is_not_missed(tmp_path: Path) -> None:
+    pulse = Pulse()
+    for n, symbols in enumerate((["BTCUSDT"], [])):
+        key = f"binance:shard-{n}"
+        plan = orjson.dumps({"symbols": symbols}).decode()
+        pulse.see([(key, Frame(key, 1, "start", 0, plan)), (key, Connected(key, 1, 1, 1))])
+        pulse.see([(key, Disconnected(key, 1, 2, 1, "cut", 1))])
+    assert Heartbeat(settings(tmp_path), pulse=pulse).account()["links"] == {"binance:shard-0": 0}
