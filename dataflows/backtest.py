@@ -93,7 +93,9 @@ def plan_for(
         FileError: Files of klines of different intervals.
 
     """
-    wanted = {interval(name) for spec in specs for name, _ in _looked_at(spec, "lookback", registry)}
+    wanted = {
+        interval(name) for spec in specs for name, _ in _looked_at(spec, "lookback", registry)
+    }
     base = _base(found.archives) or _finest(plan.base, wanted)
     for one in sorted(wanted, key=_length):
         if not one.holds(base):

@@ -146,7 +146,9 @@ class Collected:
                 quality.note(f"trades {event.first_id} to {event.last_id} are missing")
             case KlineGap():
                 quality.missing_klines += 1
-                quality.note(f"klines of {event.interval} are missing: {event.open_us} {event.end_us}")
+                quality.note(
+                    f"klines of {event.interval} are missing: {event.open_us} {event.end_us}"
+                )
             case Quarantined():
                 quality.quarantined += 1
                 quality.note(f"quarantined: {event.reason}")

@@ -1,7 +1,7 @@
 """What a back-test runs: strategies and values of their parameters → one instance for each combination.
 
-    period=5:15:5,oversold=25,30        →  (5, 25) (5, 30) (10, 25) (10, 30) (15, 25) (15, 30)
-    rsi_reversal.period=7,macd_cross.fast=8,12        of several strategies, each its own
+period=5:15:5,oversold=25,30        →  (5, 25) (5, 30) (10, 25) (10, 30) (15, 25) (15, 30)
+rsi_reversal.period=7,macd_cross.fast=8,12        of several strategies, each its own
 """
 
 import json
