@@ -465,10 +465,10 @@ def _note(text: str) -> str:
 
 def _said(value: object) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value)) or "–"
+        return ", ".join(map(_said, value)) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_said(each)}" for name, each in value.items()) or "–"
-    return "–" if value is None else str(value)
+        return ", ".join(f"{name} {_said(each)}" for name, each in value.items()) or "none"
+    return "none" if value is None else str(value)
 
 
 # ---- plain values ----

@@ -274,7 +274,7 @@ def _cell(
     place = (x - 0.48, y - 0.46)
     axes.add_patch(Rectangle(place, 0.96, 0.92, facecolor=colour, alpha=strength, linewidth=0))
     if text:
-        shown = "–" if value is None else f"{value * 100:+.1f}" if percent else f"{value:+.2f}"
+        shown = "n/a" if value is None else f"{value * 100:+.1f}" if percent else f"{value:+.2f}"
         axes.text(x, y, shown, ha="center", va="center", fontsize=7.5)
 
 

@@ -56,6 +56,11 @@ class Cell(NamedTuple):
     look: str = ""
 
 
+def _cell(tag: str, cell: Cell) -> str:
+    look = f' class="{cell.look.strip()}"' if cell.look.strip() else ""
+    return f"<{tag}{look}>{escape(cell.text)}</{tag}>"
+
+
 def page(title: str, body: Iterable[str]) -> str:
     """Return a whole page; `body` is markup, `title` is text."""
     return (
@@ -78,8 +83,9 @@ def table(
         best: Numbers of rows that are marked.
 
     """
-    lines = [[_cell("td", cell) for cell in row] for row in (rows := list(rows))]
-    looks = [cell.look.partition(" ")[0] for cell in rows[0]] if rows else [""] * len(columns)
+    listed = list(rows)
+    lines = [[_cell("td", cell) for cell in row] for row in listed]
+    looks = [cell.look.partition(" ")[0] for cell in listed[0]] if listed else [""] * len(columns)
     head = "".join(
         _cell("th", Cell(name, "r" if look == "r" else ""))
         for name, look in zip(columns, looks, strict=False)
@@ -128,25 +134,25 @@ def percent(value: float | None, *, signed: bool = True) -> Cell:
     """Return a fraction in percent.
 
     >>> percent(0.1234), percent(None)
-    (Cell(text='+12.34 %', look='r up'), Cell(text='–', look='r'))
+    (Cell(text='+12.34 %', look='r up'), Cell(text='n/a', look='r'))
     """
     if value is None:
-        return Cell("–", "r")
+        return Cell("n/a", "r")
     look = "" if not signed else " up" if value > 0 else " down" if value < 0 else ""
     sign = "+" if signed else ""
     shown = f"{value * 100:{sign},.2f}" if abs(value) < 100 else f"{value * 100:{sign},.0f}"
-    return Cell(f"{shown} %".replace("-", "−"), f"r{look}")
+    return Cell(f"{shown} %", f"r{look}")
 
 
 def number(value: float | None, places: int = 2) -> Cell:
     """Return a number.
 
     >>> number(-1.5).text, number(1234.5).text
-    ('−1.50', '1,234.50')
+    ('-1.50', '1,234.50')
     """
     if value is None:
-        return Cell("–", "r")
-    return Cell(f"{value:,.{places}f}".replace("-", "−"), "r")
+        return Cell("n/a", "r")
+    return Cell(f"{value:,.{places}f}", "r")
 
 
 def span(us: int) -> str:

@@ -124,7 +124,7 @@ def evaluate(task: Task) -> Evaluated:
         _result(task.job, collected, key, place, combination)
         for place, combination in task.combinations
         for key in markets
-        if markets[key].begin_us and combination.spec.applies_to(key)
+        if combination.spec.applies_to(key) and _is_traded(collected, key, combination)
     ]
     return Evaluated(only_best(results, task.sort), markets, [file.as_dict() for file in ran.files])
 
@@ -161,6 +161,12 @@ def ordered(results: Iterable[Result], sort: str) -> list[Result]:
         return bool(result.error), idle, value is None, -number if more else number, *place
 
     return sorted(results, key=rank)
+
+
+def _is_traded(collected: Collected, key: str, combination: Combination) -> bool:
+    begin_us = collected.openings[key].begin_us
+    klines = collected.klines.get((key, combination.spec.interval))
+    return bool(begin_us) and klines is not None and klines.close_us[-1] >= begin_us
 
 
 def _result(

@@ -31,7 +31,8 @@ _STYLE: dict[str, Any] = {
     "figure.facecolor": "none", "text.color": INK, "xtick.color": GRID, "ytick.color": GRID,
     "xtick.labelcolor": SOFT, "ytick.labelcolor": SOFT, "axes.grid": True, "axes.grid.axis": "y",
     "grid.color": GRID, "grid.linewidth": 0.6, "axes.axisbelow": True, "lines.linewidth": 1.2,
-    "legend.frameon": False, "legend.fontsize": 8.5, "path.simplify": True, "text.parse_math": False,
+    "legend.frameon": False, "legend.fontsize": 8.5, "path.simplify": True,
+    "text.parse_math": False,
 }  # fmt: skip
 
 
