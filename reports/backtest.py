@@ -12,7 +12,16 @@ from core.market.records import fill_fields
 from core.paper.trips import Trip
 from dataflows.backtest_hash import DataFile
 from reports import page
-from reports.charts import Candles, Line, Mark, What, equity_chart, heat_map, kline_chart
+from reports.charts import (
+    MOST_CANDLES,
+    Candles,
+    Line,
+    Mark,
+    What,
+    equity_chart,
+    heat_map,
+    kline_chart,
+)
 from reports.page import Cell, cards, clock, facts, figure, number, panel, percent, span, table
 from reports.results import SORTS, Details, Evaluated, Market, Result, ordered
 
@@ -198,7 +207,8 @@ def _section(n: int, result: Result, market: Market, *, best_of: bool) -> Iterat
             f"<pre>{escape(result.error)}</pre>",
             look="bad",
         )
-    yield cards(_figures(result))
+    if n:  # those of the first one stand at the top
+        yield cards(_figures(result))
     yield figure(
         equity_chart(
             [_equity(result, "equity")],
@@ -222,6 +232,8 @@ def _pictures(n: int, result: Result, market: Market, details: Details) -> Itera
     yield figure(
         kline_chart(candles, shown, title=title if few else "Klines", name=f"klines-{n}"), note
     )
+    if not few:
+        yield figure(_last(candles, marks, n))
     ended = [trip for trip in details.trips if not trip.is_open]
     if not ended:
         return
@@ -236,6 +248,15 @@ def _pictures(n: int, result: Result, market: Market, details: Details) -> Itera
         title = f"{name} trade: {trip.side}, {percent(trip.gain).text}, {span(trip.exit_us - trip.entry_us)}"
         svg = kline_chart(part, marks, overlays=[line], title=title, name=f"{name}-{n}")
         yield figure(svg, f"{trip.why} → {trip.why_closed}")
+
+
+def _last(candles: Candles, marks: Sequence[Mark], n: int) -> str:
+    # Where they are too many to be drawn over all klines, over the last ones that had some.
+    last_us = max(mark.time_us for mark in marks)
+    end = int(np.searchsorted(candles.close_us, last_us)) + 10
+    part = candles.part(end - MOST_CANDLES, end)
+    title = f"The last {len(part)} klines with signals and fills"
+    return kline_chart(part, marks, title=title, name=f"last-{n}")
 
 
 def _trips(details: Details) -> str:
@@ -347,7 +368,6 @@ def _figures_table(results: Sequence[Result], *, varied: bool = False) -> str:
         "of a year",
         "Sharpe",
         "Sortino",
-        "Calmar",
         "drawdown",
         "trades",
         "won",
@@ -362,7 +382,7 @@ def _figures_table(results: Sequence[Result], *, varied: bool = False) -> str:
         rows.append([
             Cell(result.strategy), Cell(_symbol(result.key)), Cell(own, "w" if varied and own else ""),
             percent(of.total_return), percent(of.annual_return), number(of.sharpe),
-            number(of.sortino), number(of.calmar), percent(of.max_drawdown),
+            number(of.sortino), percent(of.max_drawdown),
             Cell(f"{of.trades:,}", "r"), percent(of.win_rate, signed=False),
             number(of.profit_factor), percent(of.exposure, signed=False), number(float(of.fees)),
         ])  # fmt: skip

@@ -208,7 +208,9 @@ def _figure(height: float, ratios: list[float]) -> "tuple[Figure, list[Axes]]":
 def _look(n: int, is_hold: bool) -> dict[str, Any]:
     if is_hold:
         return {"color": HOLD, "linestyle": (0, (3, 2)), "linewidth": 1}
-    styles = [(LINE, "-"), (UP, "-"), (DOWN, "-"), (INK, (0, (6, 1))), (LINE, (0, (1, 1)))]
+    styles: list[tuple[str, Any]] = [
+        (LINE, "-"), (UP, (0, (7, 1.5))), (DOWN, "-"), (INK, (0, (6, 1, 1, 1))), (SOFT, "-"),
+    ]  # fmt: skip
     color, style = styles[n % len(styles)]
     return {"color": color, "linestyle": style, "linewidth": 1.3}
 
@@ -270,7 +272,7 @@ def _cell(
     from matplotlib.patches import Rectangle
 
     colour = GRID if value is None else UP if value >= 0 else DOWN
-    strength = 0.25 if value is None else 0.08 + 0.62 * min(1.0, abs(value) / most)
+    strength = 0.25 if value is None else 0.06 + 0.5 * min(1.0, abs(value) / most)
     place = (x - 0.48, y - 0.46)
     axes.add_patch(Rectangle(place, 0.96, 0.92, facecolor=colour, alpha=strength, linewidth=0))
     if text:

@@ -8,15 +8,15 @@ from typing import NamedTuple
 # Blue and orange: told apart with any colour vision. Contrast of text is at least 5 to 1.
 CSS = """
 :root{color-scheme:light dark;--ground:#f4f6f8;--panel:#fff;--ink:#17202a;--soft:#55606c;
---grid:#d9dfe5;--up:#08559a;--down:#9e3f00;--line:#08559a;--hold:#77808a;--mark:#e8f0f8}
+--grid:#d9dfe5;--up:#08559a;--down:#9e3f00;--line:#6b3fa8;--hold:#77808a;--mark:#e8f0f8}
 @media (prefers-color-scheme:dark){:root{--ground:#0e1319;--panel:#161d26;--ink:#e4eaf0;
---soft:#9aa7b4;--grid:#2b3643;--up:#5ab4f5;--down:#f59342;--line:#5ab4f5;--hold:#8a96a3;
+--soft:#9aa7b4;--grid:#2b3643;--up:#5ab4f5;--down:#f59342;--line:#c3a2f7;--hold:#8a96a3;
 --mark:#1d2a38}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1120px;margin:0 auto;padding:24px 20px 48px}
+main{max-width:1160px;margin:0 auto;padding:24px 20px 48px}
 h1{font-size:25px;line-height:1.25;margin:0 0 4px}h2{font-size:19px;margin:38px 0 10px}
-h3{font-size:15px;margin:0 0 8px}p{margin:6px 0}a{color:var(--line)}
+h3{font-size:15px;margin:0 0 8px}p{margin:6px 0}a{color:var(--up)}
 .soft,figcaption,.note{color:var(--soft);font-size:13px}
 .panel{background:var(--panel);border:1px solid var(--grid);border-radius:8px;padding:14px 16px;
 margin:12px 0;overflow-x:auto}
@@ -27,7 +27,7 @@ margin:12px 0;overflow-x:auto}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:0 14px}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 th{text-align:left;font-weight:600;color:var(--soft);border-bottom:1px solid var(--grid)}
-th,td{padding:4px 14px 4px 0;vertical-align:top;white-space:nowrap}
+th,td{padding:4px 11px 4px 0;vertical-align:top;white-space:nowrap}
 td.w{white-space:normal;min-width:150px}tbody tr+tr td{border-top:1px solid var(--grid)}
 .r{text-align:right}.up{color:var(--up)}.down{color:var(--down)}
 tr.best td{background:var(--mark)}figure{margin:0}
@@ -39,7 +39,7 @@ padding:1px 7px;margin:2px 6px 2px 0}
 summary{cursor:pointer;font-weight:600}.bad{border-left:4px solid var(--down)}
 @media (max-width:600px){main{padding:16px 12px 32px}.panel{padding:10px}h1{font-size:21px}}
 @media print{:root{color-scheme:light;--ground:#fff;--panel:#fff;--ink:#17202a;--soft:#55606c;
---grid:#d9dfe5;--up:#08559a;--down:#9e3f00;--line:#08559a;--hold:#77808a;--mark:#e8f0f8}
+--grid:#d9dfe5;--up:#08559a;--down:#9e3f00;--line:#6b3fa8;--hold:#77808a;--mark:#e8f0f8}
 main{max-width:none;padding:0}.panel,.card{break-inside:avoid}svg{min-width:0}}
 """
 
