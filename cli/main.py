@@ -22,9 +22,9 @@ app = typer.Typer(
 )
 
 _COMMANDS = (
-    "demo", "run", "up", "status", "replay", "backtest", "simulate", "record", "backfill", "tail", "symbols",
-    "strategy", "paper", "certify", "gaps", "verify", "verify_parity", "doctor", "config", "bench",
-    "version",
+    "demo", "run", "up", "status", "replay", "backtest", "simulate", "record", "backfill", "tail",
+    "symbols", "strategy", "paper", "certify", "gaps", "verify", "verify_parity", "doctor",
+    "config", "bench", "version",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
+from core.ledger.certificate import time_text
 from core.market.events import Event, Gap, KlineGap, Quarantined, StrategyErrored
 from core.market.kline import Kline, Status
 from core.market.paper import TOTAL, Equity, Fill
@@ -106,22 +107,24 @@ class Collected:
     def take(self, key: str, record: Record) -> None:
         """Take one record."""
         match record:
-            case Equity():
-                if record.instance != TOTAL:
-                    self.worth.setdefault((key, record.instance), Worth()).add(record)
+            case Equity() | Fill():
+                self._on_paper(key, record)
             case Kline():
                 self._on_kline(key, record)
             case Signal():
                 if record.close_us < self.window.end_us:
                     self.signals.setdefault((key, record.instance), []).append(record)
-            case Fill():
-                self.fills.setdefault((key, record.instance), []).append(record)
             case Trades():
                 self._quality(key).rows += len(record)
-            case StrategyErrored():
-                self.errors[key, record.instance] = record.detail
             case Event():
                 self._on_event(key, record)
+
+    def _on_paper(self, key: str, record: Equity | Fill) -> None:
+        account = (key, record.instance)
+        if isinstance(record, Fill):
+            self.fills.setdefault(account, []).append(record)
+        elif record.instance != TOTAL:
+            self.worth.setdefault(account, Worth()).add(record)
 
     def _on_kline(self, key: str, kline: Kline) -> None:
         if kline.status is not Status.FINAL or kline.revision:
@@ -141,14 +144,15 @@ class Collected:
         self.events[event.kind] += 1
         quality = self._quality(key)
         match event:
+            case StrategyErrored():
+                self.errors[key, event.instance] = event.detail
             case Gap():
                 quality.gaps += 1
                 quality.note(f"trades {event.first_id} to {event.last_id} are missing")
             case KlineGap():
                 quality.missing_klines += 1
-                quality.note(
-                    f"klines of {event.interval} are missing: {event.open_us} {event.end_us}"
-                )
+                between = f"{time_text(event.open_us)} to {time_text(event.end_us)}"
+                quality.note(f"klines of {event.interval} are missing: {between}")
             case Quarantined():
                 quality.quarantined += 1
                 quality.note(f"quarantined: {event.reason}")

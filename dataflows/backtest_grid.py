@@ -1,4 +1,4 @@
-"""What a back-test runs: strategies and values of their parameters → one instance for each combination.
+"""What a back-test runs: strategies and values of parameters → an instance per combination.
 
 period=5:15:5,oversold=25,30        →  (5, 25) (5, 30) (10, 25) (10, 30) (15, 25) (15, 30)
 rsi_reversal.period=7,macd_cross.fast=8,12        of several strategies, each its own

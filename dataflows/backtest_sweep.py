@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -66,7 +68,7 @@ def cut(count: int, processes: int) -> list[range]:
     edges = [0]
     for n in range(parts):
         edges.append(edges[-1] + size + (n < rest))
-    return [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [range(a, b) for a, b in pairwise(edges)]
 
 
 def sweep(
@@ -100,7 +102,7 @@ def _here(work: Callable[[Task], Answer], tasks: Sequence[Task], told: Told) -> 
     shares = _Shares([task.weight for task in tasks], told)
     answers = []
     for n, task in enumerate(tasks):
-        with _Reading(lambda part, n=n: shares.show(n, part)):
+        with _Reading(partial(shares.show, n)):
             answers.append(work(task))
         shares.show(n, 1.0)
     return answers
@@ -222,7 +224,7 @@ def _child(
     try:
         registry.load(strategies_dir)
         for n, task in tasks:
-            with _Reading(lambda part, n=n: send("part", n, part)):
+            with _Reading(partial(send, "part", n)):
                 answer = work(task)
             send("answer", n, answer)
     except CryptoToolsError as error:

@@ -1,4 +1,4 @@
-"""Step: what the paper portfolio of a back-test gets to see: nothing of the warm-up, or behind the end.
+"""Step: what a back-test's accounts get to see: nothing of the warm-up, nothing behind the end.
 
 Strategies see every kline from the first one on. Their signals count from where those no longer
 depend on where the data began (`Strategy.convergence`), and from the start that was asked for.

@@ -288,9 +288,11 @@ def _days(time_us: Times) -> Floats:
 def _dates(axes: "Axes") -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)
+    ticks: Any = AutoDateLocator  # matplotlib has no types for it
+    labels: Any = ConciseDateFormatter
+    locator = ticks(tz="UTC", minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
+    axes.xaxis.set_major_formatter(labels(locator, tz="UTC"))
     axes.margins(x=0.01)
 
 

@@ -161,7 +161,8 @@ def span(us: int) -> str:
     >>> span(90_000_000), span(7_500_000_000), span(200_000_000_000)
     ('1 min 30 s', '2 h 5 min', '2 d 7 h')
     """
-    left, found = us // 1_000_000, []
+    left = us // 1_000_000
+    found: list[str] = []
     for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
         count, left = divmod(left, size)
         if count or (found and len(found) < 2):

@@ -6,6 +6,7 @@ Runs in the process of the flow: only what is shown travels to the one that writ
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,11 @@ from dataflows.backtest_collect import Account, Collected, Klines, Quality, Wort
 from dataflows.backtest_grid import Combination
 from reports.statistics import Floats, Series, Statistics, statistics
 from strategies.registry import REGISTRY
+
+Sort = Literal[
+    "sharpe", "return", "sortino", "calmar", "drawdown", "trades", "win-rate", "profit-factor",
+    "volatility", "fees",
+]  # fmt: skip
 
 SORTS: dict[str, tuple[str, bool]] = {
     "sharpe": ("sharpe", True), "return": ("total_return", True), "sortino": ("sortino", True),

@@ -49,8 +49,12 @@ def drawing(salt: str) -> Iterator[None]:
         import matplotlib.style
     except ImportError:
         raise ServiceError("charts", "matplotlib is not installed", hint=EXTRA) from None
-    own = {"svg.fonttype": "none", "svg.hashsalt": f"cryptotools-{salt}", "timezone": "UTC"}
-    with matplotlib.style.context("default"), matplotlib.rc_context({**_STYLE, **own}):
+    own: Any = _STYLE | {
+        "svg.fonttype": "none",
+        "svg.hashsalt": f"cryptotools-{salt}",
+        "timezone": "UTC",
+    }
+    with matplotlib.style.context("default"), matplotlib.rc_context(own):
         yield
 
 

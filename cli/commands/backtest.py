@@ -1,21 +1,18 @@
 """``cryptotools backtest``: what strategies would have earned on recorded data, as a report."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.backtest import print_best, sweep_bar, tell
 from cli.commands.replay import specs_of
 from cli.options import ConfigFile, Set, overrides
-from cli.output import ERR, OUT, Json, print_json, table
+from cli.output import ERR, Json, print_json
 from config.settings import Settings
 from connectors.shutdown import stop_on_signals
 from core.market.errors import ConfigError, ServiceError
@@ -28,18 +25,13 @@ from dataflows.backtest_sweep import cut, processes_for, sweep
 from dataflows.backtest_window import FOREVER_US
 from dataflows.outputs import NO_REDIS
 from dataflows.setup import kline_plan, prepare
-from reports.backtest import Run, as_dict, html
-from reports.page import Cell, clock, number, percent
-from reports.results import SORTS, Evaluated, Result, Task, evaluate, merged, ordered
+from reports.backtest import html
+from reports.page import clock
+from reports.plain import as_dict
+from reports.results import Evaluated, Sort, Task, evaluate, merged
+from reports.run import MOST_ROWS, Run
 from strategies.registry import REGISTRY
 from strategies.spec import InstanceSpec
-
-_COLUMNS = (
-    "strategy", "symbol", "parameters", "return", "of a year", "Sharpe", "Sortino", "drawdown",
-    "trades", "won", "profit factor", "fees", "",
-)  # fmt: skip
-
-_Sort = StrEnum("_Sort", {name: name for name in SORTS})  # type: ignore[misc]  # names are data
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
@@ -112,8 +104,8 @@ def register(app: typer.Typer) -> None:
         jobs: Annotated[
             int | None, typer.Option("--jobs", "-j", min=1, help="Processes; by default the cores.")
         ] = None,
-        sort: Annotated[_Sort, typer.Option(help="What is best.")] = _Sort.sharpe,
-        top: Annotated[int, typer.Option(min=1, help="Combinations to show.")] = 20,
+        sort: Annotated[Sort, typer.Option(help="What is best.")] = "sharpe",
+        top: Annotated[int, typer.Option(min=1, help="Combinations to show.")] = MOST_ROWS,
         most: Annotated[
             int, typer.Option("--max-combinations", min=1, help="Refuse to run more.")
         ] = MOST_COMBINATIONS,
@@ -125,14 +117,14 @@ def register(app: typer.Typer) -> None:
         *,
         json: Json = False,
     ) -> None:
-        """Replay recorded data through strategies and report what their signals would have earned."""
+        """Replay recorded data and report what the signals of strategies would have earned."""
         tree = _overrides(set_, cash, fee, slippage, size, fill, short=short_)
         settings = prepare(config, tree)
         asked = _understand(
             settings, _specs(strategy, settings, interval, symbol), param or [],
             find=lambda: (data, symbol or [], market), window=(start, end, warmup), most=most,
         )  # fmt: skip
-        run = _identified(asked, sort.value, top)
+        run = _identified(asked, sort, top)
         stop_on_signals()
         began = time.monotonic()
         found = _swept(asked, jobs, run, quiet=json)
@@ -143,8 +135,11 @@ def register(app: typer.Typer) -> None:
         if json:
             print_json(as_dict(run, found))
         else:
-            _print(run, found)
-        _tell(asked, found, path, seconds)
+            print_best(run, found)
+        tell(asked.grid, asked.job.window, found)
+        klines = sum(sum(market.seen.values()) for market in found.markets.values())
+        ERR.print(f"{klines} klines, {len(found.results)} accounts in {seconds:.1f} s")
+        ERR.print(f"report: {path}", markup=False)
 
 
 def _overrides(
@@ -253,26 +248,11 @@ def _swept(asked: _Asked, jobs: int | None, run: Run, *, quiet: bool) -> Evaluat
                 run.sort,
             )
         )  # fmt: skip
-    with _bar(len(combinations), show=not quiet) as told:
+    with sweep_bar(len(combinations), show=not quiet) as told:
         parts = sweep(
             evaluate, tasks, processes, strategies_dir=asked.job.strategies_dir, told=told
         )
     return merged(parts, run.sort)
-
-
-@contextmanager
-def _bar(count: int, *, show: bool) -> Iterator[Callable[[float], None]]:
-    if not show or not ERR.is_terminal:
-        yield lambda _: None
-        return
-    what = "back-test" if count == 1 else f"{count} combinations"
-    columns = (
-        TextColumn(what), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=ERR, transient=True) as progress:
-        task = progress.add_task(what, total=1.0)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _check(found: Evaluated, asked: _Asked) -> None:
@@ -304,41 +284,3 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         raise ServiceError(f"report {path}", str(error.strerror)) from None
-
-
-def _print(run: Run, found: Evaluated) -> None:
-    results = ordered(found.results, run.sort)
-    rows = [_row(result) for result in results[: run.top]]
-    OUT.print(table(*_COLUMNS, rows=rows, right=tuple(range(3, 12))))
-
-
-def _row(result: Result) -> tuple[object, ...]:
-    of = result.statistics
-    own = " ".join(f"{name}={value}" for name, value in result.varied.items())
-    cells = (
-        percent(of.total_return), percent(of.annual_return), number(of.sharpe), number(of.sortino),
-        percent(of.max_drawdown), Cell(str(of.trades)), percent(of.win_rate, signed=False),
-        number(of.profit_factor), number(float(of.fees)),
-    )  # fmt: skip
-    note = "[bold red]errored[/]" if result.error else ""
-    symbol = result.key.partition(":")[2]
-    return (result.strategy, escape(symbol), escape(own), *(c.text for c in cells), note)
-
-
-def _tell(asked: _Asked, found: Evaluated, path: Path, seconds: float) -> None:
-    results = found.results
-    errored = [result for result in results if result.error]
-    if errored:
-        last = errored[0].error.strip().rpartition("\n")[2]
-        ERR.print(f"[bold red]{len(errored)} errored[/], the first: {escape(last)}")
-    if asked.grid.refused:
-        name, why = asked.grid.refused[0]
-        ERR.print(f"{len(asked.grid.refused)} combinations left out: {escape(name)}: {escape(why)}")
-    begins = {market.begin_us for market in found.markets.values() if market.begin_us}
-    start_us = asked.job.window.start_us
-    late = [us for us in begins if start_us and us > start_us + 1]
-    if late:
-        ERR.print(f"the warm-up lasts until {clock(max(late))}, behind --from: give earlier data")
-    klines = sum(sum(market.seen.values()) for market in found.markets.values())
-    ERR.print(f"{klines} klines, {len(results)} accounts in {seconds:.1f} s")
-    ERR.print(f"report: {path}", markup=False)
