@@ -25,7 +25,9 @@ from telemetry.progress import PROGRESS
 MOST_AT_ONCE = 200
 """Instances of one flow: each keeps its equity at every kline until its flow ends."""
 
-_WORTH_A_PROCESS = 8
+_LEAST_INSTANCES = 4
+_LEAST_BYTES = 4_000_000
+"""Instances times data that take longer than starting a process does."""
 _EVERY_S = 0.2
 
 
@@ -45,15 +47,21 @@ Told = Callable[[float], None]
 """Told how much of all the work is done, from 0 to 1."""
 
 
-def processes_for(count: int, wanted: int | None) -> int:
+def processes_for(count: int, wanted: int | None, size: int = 0) -> int:
     """Return how many processes so many instances are worth.
+
+    Args:
+        count: Instances.
+        wanted: What was asked for; None: as many as shorten the wait.
+        size: Bytes of data, which each process reads.
 
     >>> processes_for(3, None), processes_for(3, 2), processes_for(1, 8)
     (1, 2, 1)
     """
     if wanted is not None:
         return max(1, min(wanted, count))
-    return max(1, min(os.cpu_count() or 1, count // _WORTH_A_PROCESS))
+    worth = min(count // _LEAST_INSTANCES, count * size // _LEAST_BYTES)
+    return max(1, min(os.cpu_count() or 1, worth))
 
 
 def cut(count: int, processes: int) -> list[range]:

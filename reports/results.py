@@ -184,7 +184,9 @@ def _result(
     opening = collected.openings[key]
     cash = job.paper.of(spec.instance).cash
     worth = collected.worth.get(account, Worth())
-    fills = collected.fills.get(account, [])
+    # What was filled behind the last kline is not valued any more: it is not accounted.
+    last_us = klines.close_us[-1]
+    fills = [f for f in collected.fills.get(account, []) if f.time_us <= last_us]
     series = _series(klines, worth, opening.begin_us, float(cash))
     last = worth.last
     trips = trips_of(fills, None if last is None else last.price)

@@ -234,7 +234,7 @@ def _identified(asked: _Asked, sort: str, top: int) -> Run:
 
 def _swept(asked: _Asked, jobs: int | None, run: Run, *, quiet: bool) -> Evaluated:
     combinations = list(enumerate(asked.grid.combinations))
-    processes = processes_for(len(combinations), jobs)
+    processes = processes_for(len(combinations), jobs, sum(file.size for file in run.files))
     tasks = []
     for part in cut(len(combinations), processes):
         own = tuple(combinations[part.start : part.stop])
