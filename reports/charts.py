@@ -96,9 +96,9 @@ def kline_chart(
             times, closes = thin(candles.close_us, candles.close)
             axes.plot(_days(times), closes, color=INK, linewidth=0.8)
         for line in overlays:
-            axes.plot(
-                _days(line.time_us), line.values, color=LINE, linewidth=1, linestyle=(0, (4, 2))
-            )
+            times, values = thin(line.time_us, line.values)
+            dashes: Any = {"linewidth": 1, "linestyle": (0, (4, 2))}
+            axes.plot(_days(times), values, color=LINE, **dashes)
         _marks(axes, candles, marks)
         axes.set_title(title)
         _dates(axes)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core.market.decimals import plain
+from core.market.paper import Fill
 from core.market.records import fill_fields
 from core.paper.trips import Trip
 from reports.results import Evaluated, Market, Result, ordered
@@ -36,12 +37,17 @@ def _result_dict(result: Result) -> dict[str, object]:
     details = result.details
     if details is not None:
         found["trades"] = [_trip_dict(trip) for trip in details.trips]
-        found["fills"] = [fill_fields(fill) for fill in details.fills]
+        found["fills"] = [_fill_dict(fill) for fill in details.fills]
         found["equity"] = {
             "close_ms": (details.series.close_us // 1000).tolist(),
             "equity": details.series.equity.tolist(),
         }
     return found
+
+
+def _fill_dict(fill: Fill) -> dict[str, str]:
+    # Positions in the flow depend on what else ran in it.
+    return {k: v for k, v in fill_fields(fill).items() if k not in {"seq", "signal_seq"}}
 
 
 def _trip_dict(trip: Trip) -> dict[str, object]:

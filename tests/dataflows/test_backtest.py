@@ -18,6 +18,7 @@ from dataflows import backtest
 from dataflows.backtest import find_data, plan_for, window_for
 from dataflows.backtest_window import WindowLogic
 from dataflows.klines import KlinePlan
+from dataflows.paper import Said
 from strategies.spec import InstanceSpec
 from tests.dataflows.backtests import KEY, SPECS, START_US, job_of, ran, walk, write
 
@@ -125,10 +126,12 @@ def test_longer_klines_are_folded_from_those_of_the_file(file: Path) -> None:
 def test_the_step_goes_on_from_a_snapshot(file: Path) -> None:
     window = window_for(SPECS)
     needed = dict(window.warmup)["1m"]
-    one = Kline(KEY, interval("1m"), 0, MINUTE_US - 1, 0, 0, *[1] * 7, 0, 0, 0, 0)
-    klines = [replace(one, open_us=n, close_us=n + 1) for n in range(needed)]
+    one = Kline(
+        KEY, interval("1m"), 0, MINUTE_US - 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0
+    )  # fmt: skip
+    klines: list[Said] = [replace(one, open_us=n, close_us=n + 1) for n in range(needed)]
     logic = WindowLogic(None, window=window)
-    logic.on_batch([*klines[:-1]])
+    logic.on_batch(klines[:-1])
     assert logic.snapshot()[0] == 0  # type: ignore[index]  # its state is a tuple
     again = WindowLogic(logic.snapshot(), window=window)
     again.on_batch(klines[-1:])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.market.paper import TOTAL, Equity, Fill
 from core.paper.trips import trips_of
-from tests.core.paper.stream import MINUTE_US, Item, kline, run, signal
+from tests.core.paper.stream import MINUTE_US, Item, kline, run, signal, told
 
 Prices = list[tuple[int, str]]
 
@@ -27,8 +27,8 @@ def test_a_position_that_turns_round_is_two_trips_that_share_the_fee() -> None:
     said = [(10_000, "long"), (10_000, ""), (12_000, "short"), (11_000, "flat"), (9_000, "")]
     fills, _ = rows_of(said, fee_bps=10, slippage_bps=0, size_mode="base", size=2)
     long, short = trips_of(fills)
-    assert (long.side, long.entry, long.exit, long.quantity) == ("long", 100, 110, 2)
-    assert (short.side, short.entry, short.exit, short.quantity) == ("short", 110, 90, 2)
+    assert told(long, "side entry exit quantity") == ("long", 100, 110, 2)
+    assert told(short, "side entry exit quantity") == ("short", 110, 90, 2)
     # 2 x 100 and 4 x 110 and 2 x 90, a thousandth each; of the second one half each.
     assert (long.fees, short.fees) == (Decimal("0.42"), Decimal("0.40"))
     assert (long.profit, short.profit) == (Decimal("19.58"), Decimal("39.6"))
@@ -43,7 +43,7 @@ def test_one_that_is_open_is_valued() -> None:
     )
     (trip,) = trips_of(fills, Decimal(130))
     assert trip.is_open
-    assert (trip.exit, trip.profit, trip.gain) == (130, 30, 0.3)
+    assert told(trip, "exit profit gain") == (130, 30, 0.3)
     assert trips_of(fills)[0].profit == 0
     assert trips_of([]) == []
 
