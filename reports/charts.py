@@ -1,12 +1,12 @@
 """The pictures of a report: klines with what was said and done, equity and drawdown, a heat map."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.market.intervals import DAY_US
+from reports.columns import Candles, Line, Mark, thin
 from reports.statistics import Floats, Times, drawdowns
 from reports.svg import DOWN, GRID, HOLD, INK, LINE, PANEL, SOFT, UP, drawing, inline
 
@@ -15,50 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CANDLES = 160
-_BUCKETS = 500
 _WIDTH = 9.6
-
-What = Literal["buy", "sell", "long", "short", "flat"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candles:
-    """Klines as columns of equal length."""
-
-    close_us: Times
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-
-    def part(self, first: int, end: int) -> "Candles":
-        """Return some rows."""
-        rows = slice(max(0, first), end)
-        return Candles(
-            self.close_us[rows], self.open[rows], self.high[rows], self.low[rows], self.close[rows]
-        )
-
-    def __len__(self) -> int:
-        return len(self.close_us)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A fill (``buy``, ``sell``) or a signal (``long``, ``short``, ``flat``) on a chart."""
-
-    time_us: int
-    price: float
-    what: What
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line over time."""
-
-    name: str
-    time_us: Times
-    values: Floats
-
 
 # Never by colour alone: each has a shape of its own.
 _MARKS: dict[str, tuple[str, str, str, str]] = {
@@ -94,9 +51,9 @@ def kline_chart(
             _candles(axes, candles)
         else:
             times, closes = thin(candles.close_us, candles.close)
-            axes.plot(_days(times), closes, color=INK, linewidth=0.8)
+            axes.plot(_days(_windows(candles, times)), closes, color=INK, linewidth=0.8)
         for line in overlays:
-            times, values = thin(line.time_us, line.values)
+            times, values = thin(_windows(candles, line.time_us), line.values)
             dashes: Any = {"linewidth": 1, "linestyle": (0, (4, 2))}
             axes.plot(_days(times), values, color=LINE, **dashes)
         _marks(axes, candles, marks)
@@ -181,22 +138,6 @@ def heat_map(
         return inline(figure, title or f"{columns[0]} and {rows[0]}")
 
 
-def thin(time_us: Times, values: Floats, buckets: int = _BUCKETS) -> tuple[Times, Floats]:
-    """Return fewer points that look the same: of each bucket its lowest and its highest.
-
-    The first and the last point stay. Times rise.
-    """
-    if len(values) <= 2 * buckets:
-        return time_us, values
-    edges = np.linspace(0, len(values), buckets + 1).astype(np.int64)
-    kept = {0, len(values) - 1}
-    for first, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        part = values[first:end]
-        kept |= {first + int(part.argmin()), first + int(part.argmax())}
-    at = np.array(sorted(kept))
-    return time_us[at], values[at]
-
-
 def _figure(height: float, ratios: list[float]) -> "tuple[Figure, list[Axes]]":
     from matplotlib.figure import Figure
 
@@ -218,7 +159,7 @@ def _look(n: int, is_hold: bool) -> dict[str, Any]:
 def _candles(axes: "Axes", candles: Candles) -> None:
     from matplotlib.collections import LineCollection, PolyCollection
 
-    at = _days(candles.close_us)
+    at = _days(_windows(candles, candles.close_us))
     step = float(np.median(np.diff(at))) if len(at) > 1 else 1.0
     half = 0.32 * step
     for rose, colour in ((True, UP), (False, DOWN)):
@@ -241,6 +182,15 @@ def _candles(axes: "Axes", candles: Candles) -> None:
     axes.autoscale_view(scalex=False)
 
 
+def _windows(candles: Candles, time_us: Times) -> Times:
+    # Everything stands at the start of the kline in which it was: a fill on the kline behind that
+    # of its signal, though the two are a microsecond apart.
+    rows = np.searchsorted(candles.close_us, time_us).clip(0, len(candles) - 1)
+    length = int(np.median(np.diff(candles.close_us))) if len(candles) > 1 else 0
+    starts: Times = candles.close_us[rows] + 1 - length
+    return starts
+
+
 def _marks(axes: "Axes", candles: Candles, marks: Sequence[Mark]) -> None:
     first, last = int(candles.close_us[0]), int(candles.close_us[-1])
     length = (last - first) // max(1, len(candles) - 1)
@@ -252,7 +202,7 @@ def _marks(axes: "Axes", candles: Candles, marks: Sequence[Mark]) -> None:
         # Signals stand off the klines, so that fills at their prices are seen beside them.
         away = {"long": -0.06, "short": 0.06, "flat": 0.06}.get(what, 0.0) * span
         axes.scatter(
-            _days(np.array([m.time_us for m in own])),
+            _days(_windows(candles, np.array([m.time_us for m in own], dtype=np.int64))),
             [m.price + away for m in own],
             marker=shape,
             s=22 if face == "none" else 26,

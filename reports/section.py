@@ -7,7 +7,8 @@ import numpy as np
 
 from core.market.decimals import plain
 from core.paper.trips import Trip
-from reports.charts import MOST_CANDLES, Candles, Line, Mark, What, equity_chart, kline_chart
+from reports.charts import MOST_CANDLES, equity_chart, kline_chart
+from reports.columns import Candles, Line, Mark, What
 from reports.page import Cell, cards, clock, facts, figure, number, panel, percent, span, table
 from reports.results import Details, Market, Result
 
@@ -138,9 +139,9 @@ def _trips(details: Details) -> str:
         [
             Cell(trip.side),
             Cell(clock(trip.entry_us), ""),
-            Cell(plain(trip.entry), "r"),
+            Cell(f"{trip.entry:.9g}", "r"),
             Cell("open" if trip.is_open else clock(trip.exit_us)),
-            Cell(plain(trip.exit), "r"),
+            Cell(f"{trip.exit:.9g}", "r"),
             Cell(plain(trip.quantity), "r"),
             number(float(trip.fees)),
             Cell(number(float(trip.profit)).text, percent(trip.gain).look),

@@ -9,7 +9,8 @@ import pytest
 
 from core.market.errors import ServiceError
 from core.market.intervals import MINUTE_US
-from reports.charts import Candles, Line, Mark, equity_chart, heat_map, kline_chart, thin
+from reports.charts import equity_chart, heat_map, kline_chart
+from reports.columns import Candles, Line, Mark, thin
 
 HOSTILE = "<script>alert(1)</script> $x_1$ \"&' #010101"
 
