@@ -34,6 +34,7 @@ from core.market.ml import FeatureRow, ModelScore, Prediction
 from core.market.signal import Signal
 from core.market.trades import Trades
 from core.paper.config import PaperConfig
+from dataflows.backtest_window import Window, within
 from dataflows.instances import planner_of
 from dataflows.klines import KlinePlan, build_klines
 from dataflows.ml import MlPlan, run_ml
@@ -64,6 +65,8 @@ class Work:
     strategies: tuple[InstanceSpec, ...]
     paper: PaperConfig | None = None
     ml: MlPlan | None = None
+    window: Window | None = None
+    """When paper accounts may trade: a back-test has a warm-up, and an end."""
 
 
 def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
@@ -83,7 +86,8 @@ def build(inputs: Inputs, work: Work, outputs: Outputs) -> Dataflow:
     ]
     if work.paper is not None:
         total = min(work.klines.intervals, key=_length, default=work.klines.base)
-        emitted.append(run_paper(said, work.paper, total))  # (key, Fill | Equity)
+        counted = said if work.window is None else within(said, work.window)
+        emitted.append(run_paper(counted, work.paper, total))  # (key, Fill | Equity)
 
     records = op.merge("records", op.filter_map("stored", checked, _stored), *emitted)
     for name, sink in outputs.records.items():

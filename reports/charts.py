@@ -1,339 +1,252 @@
-"""Charts as SVG text: klines with lines, bands, markers and panes; curves over time; heat maps.
+"""The pictures of a report: klines with what was said and done, equity and drawdown, a heat map."""
 
-The same data gives the same bytes. Text stays text. Colours that a page may want to change with its
-theme are custom properties with the light one as fallback.
-"""
-
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from core.market.errors import ConfigError
+import numpy as np
 
-Values = Sequence[float | None]
+from core.market.intervals import DAY_US
+from reports.columns import Candles, Line, Mark, thin
+from reports.statistics import Floats, Times, drawdowns
+from reports.svg import DOWN, GRID, HOLD, INK, LINE, PANEL, SOFT, UP, drawing, inline
 
-INK, FAINT, PAPER = "#24292f", "#d8dee4", "#ffffff"
-UP, DOWN, FLAT = "#1a7f64", "#c2413b", "#6e7781"
-ACCENTS = ("#2f6feb", "#b3661b", "#8250df", "#0b7285")
-"""Readable on light and dark paper, and apart for who sees no red or green: markers differ in shape
-as well.
-"""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_THEMED = {INK: "ink", FAINT: "faint", PAPER: "paper", UP: "up", DOWN: "down", FLAT: "flat"}
-_SHAPES = {"long": ("^", UP), "short": ("v", DOWN), "flat": ("s", FLAT)}
-_SALT = "cryptotools"
+MOST_CANDLES = 160
+_WIDTH = 9.6
 
-
-@dataclass(frozen=True, slots=True)
-class Candles:
-    """Klines in columns: start of each in microseconds, and four prices."""
-
-    open_us: Sequence[int]
-    open: Sequence[float]
-    high: Sequence[float]
-    low: Sequence[float]
-    close: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line over klines; None where it is not known."""
-
-    name: str
-    values: Values
-    color: str = ""
-    dashed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """What lies between two lines."""
-
-    lower: Values
-    upper: Values
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """A signal or a fill at the kline of that number."""
-
-    at: int
-    side: Literal["long", "short", "flat"]
-    price: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pane:
-    """A chart below the klines: lines and levels, or bars."""
-
-    name: str
-    lines: Sequence[Line] = ()
-    levels: Sequence[float] = ()
-    bars: Values = ()
-    marked: Sequence[int] = field(default=())
-    """Numbers of the bars that stand out."""
+# Never by colour alone: each has a shape of its own.
+_MARKS: dict[str, tuple[str, str, str, str]] = {
+    "buy": ("^", UP, UP, "bought"),
+    "sell": ("v", DOWN, DOWN, "sold"),
+    "long": ("^", "none", UP, "signal long"),
+    "short": ("v", "none", DOWN, "signal short"),
+    "flat": ("s", "none", SOFT, "signal flat"),
+}
 
 
 def kline_chart(
     candles: Candles,
+    marks: Sequence[Mark] = (),
     *,
-    lines: Sequence[Line] = (),
-    bands: Sequence[Band] = (),
-    markers: Sequence[Marker] = (),
-    panes: Sequence[Pane] = (),
-    size: tuple[float, float] = (8.6, 3.4),
-    label: str = "klines with signals",
+    overlays: Sequence[Line] = (),
+    title: str = "",
+    name: str = "klines",
 ) -> str:
-    """Return klines with what was seen and said of them.
+    """Return klines as SVG: candles where they are few, hollow when they rose; else their closes.
 
     Args:
-        candles: In the order of time.
-        lines: Over the price, each with a value per kline.
-        bands: Behind the price.
-        markers: Triangles up for long, down for short, squares for flat.
-        panes: Below, on the same axis of time.
-        size: In inches, without the panes.
-        label: What a screen reader says.
+        candles: At least one.
+        marks: Signals and fills; those before or behind the klines are left out.
+        overlays: Lines in the same price.
+        title: Shown above.
+        name: Sets this figure's ids apart from those of others in the page.
 
     """
-    heights = [size[1], *(1.15 for _ in panes)]
-    figure, axes = _figure((size[0], sum(heights)), heights)
-    price = axes[0]
-    for band in bands:
-        _shade(price, band)
-    _candles(price, candles)
-    _lines(price, lines)
-    _markers(price, candles, markers)
-    for pane, ax in zip(panes, axes[1:], strict=True):
-        _pane(ax, pane)
-    _time_axis(axes[-1], candles.open_us)
-    for ax in axes:
-        ax.set_xlim(-1.5, len(candles.open_us) + 0.5)
-    return _svg(figure, label)
+    with drawing(name):
+        figure, (axes,) = _figure(3.1, [1])
+        if len(candles) <= MOST_CANDLES:
+            _candles(axes, candles)
+        else:
+            times, closes = thin(candles.close_us, candles.close)
+            axes.plot(_days(_windows(candles, times)), closes, color=INK, linewidth=0.8)
+        for line in overlays:
+            times, values = thin(_windows(candles, line.time_us), line.values)
+            dashes: Any = {"linewidth": 1, "linestyle": (0, (4, 2))}
+            axes.plot(_days(times), values, color=LINE, **dashes)
+        _marks(axes, candles, marks)
+        axes.set_title(title)
+        _dates(axes)
+        _prices(axes)
+        return inline(figure, title or "klines")
 
 
-def curve_chart(
-    times_us: Sequence[int],
-    panes: Sequence[tuple[str, Sequence[Line], bool]],
-    *,
-    size: tuple[float, float] = (8.6, 2.6),
-    label: str = "curves over time",
+def equity_chart(
+    lines: Sequence[Line], hold: Line | None = None, *, title: str = "", name: str = "equity"
 ) -> str:
-    """Return curves over time, one pane below the other.
+    """Return equity over time as SVG, and below it how far each is under its peak.
 
     Args:
-        times_us: Of each point.
-        panes: Name, lines, and whether the first line is filled down to 0.
-        size: In inches, of the first; the others are half as high.
-        label: What a screen reader says.
+        lines: One or several accounts.
+        hold: What buy and hold would be worth.
+        title: Shown above.
+        name: As in `kline_chart`.
 
     """
-    heights = [size[1], *(size[1] / 2 for _ in panes[1:])]
-    figure, axes = _figure((size[0], sum(heights)), heights)
-    at = range(len(times_us))
-    for (name, lines, filled), ax in zip(panes, axes, strict=True):
-        ax.set_ylabel(name, color=INK, fontsize=8)
-        if filled:
-            values = [x if x is not None else 0.0 for x in lines[0].values]
-            ax.fill_between(at, values, 0.0, color=lines[0].color or DOWN, alpha=0.18, lw=0)
-        _lines(ax, lines)
-        ax.set_xlim(0, max(1, len(times_us) - 1))
-    _time_axis(axes[-1], times_us)
-    return _svg(figure, label)
+    with drawing(name):
+        figure, (above, below) = _figure(4.0, [2.4, 1])
+        drawn = [*lines, *([] if hold is None else [hold])]
+        for n, line in enumerate(drawn):
+            look = _look(n, line is hold)
+            times, values = thin(line.time_us, line.values)
+            above.plot(_days(times), values, label=line.name, **look)
+            times, values = thin(line.time_us, drawdowns(line.values) * 100)
+            below.plot(_days(times), values, **{**look, "linewidth": 0.9})
+            if len(lines) == 1 and line is not hold:
+                below.fill_between(_days(times), values, 0, color=DOWN, alpha=0.18, linewidth=0)
+        above.set_title(title)
+        above.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, borderaxespad=0.2)
+        if title:
+            above.set_title(title, pad=22)
+        below.set_ylabel("drawdown, %")
+        above.tick_params(labelbottom=False)
+        _dates(below)
+        above.set_xlim(below.get_xlim())
+        _prices(above)
+        return inline(figure, title or "equity and drawdown")
 
 
 def heat_map(
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Sequence[Values],
+    columns: tuple[str, Sequence[object]],
+    rows: tuple[str, Sequence[object]],
+    values: Sequence[Sequence[float | None]],
     *,
-    names: tuple[str, str],
-    measure: str,
+    title: str = "",
+    percent: bool = False,
+    name: str = "heat",
 ) -> str:
-    """Return a map of a measure over two parameters; None: no value.
+    """Return a figure over two parameters as SVG: the stronger the colour, the further from 0.
 
     Args:
-        rows: Texts of the first parameter's values.
-        columns: Texts of the second's.
-        values: Per row and column.
-        names: Of the two parameters.
-        measure: What is shown.
+        columns: Name of a parameter and its values, left to right.
+        rows: Likewise, top to bottom.
+        values: Of each row, of each column; None: there is none.
+        title: Shown above.
+        percent: Whether values are fractions to be shown in percent.
+        name: As in `kline_chart`.
 
     """
-    width = min(8.6, 1.6 + 0.62 * len(columns))
-    height = min(8.0, 1.0 + 0.42 * len(rows))
-    figure, (ax,) = _figure((width, height), [height])
-    table = [[float("nan") if x is None else x for x in row] for row in values]
-    known = [x for row in values for x in row if x is not None]
-    reach = max((abs(x) for x in known), default=1.0) or 1.0
-    ax.imshow(table, cmap=_diverging(), vmin=-reach, vmax=reach, aspect="auto")
-    for y, row in enumerate(values):
-        for x, value in enumerate(row):
-            text = "-" if value is None else f"{value:.3g}"
-            ax.text(x, y, text, ha="center", va="center", fontsize=7, color="#24292e")
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set_xlabel(names[1], color=INK, fontsize=8)
-    ax.set_ylabel(names[0], color=INK, fontsize=8)
-    ax.grid(visible=False)
-    return _svg(figure, f"{measure} by {names[0]} and {names[1]}")
+    with drawing(name):
+        count = len(rows[1])
+        figure, (axes,) = _figure(min(8.0, 1.1 + 0.33 * count), [1])
+        known = [abs(v) for row in values for v in row if v is not None]
+        most = max(known, default=0.0) or 1.0
+        wide = len(columns[1])
+        for y, row in enumerate(values):
+            for x, value in enumerate(row):
+                _cell(axes, x, y, value, most, percent=percent, text=wide <= 20)
+        axes.set_xlim(-0.5, wide - 0.5)
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.set_xticks(range(wide), [str(v) for v in columns[1]])
+        axes.set_yticks(range(count), [str(v) for v in rows[1]])
+        axes.set_xlabel(columns[0])
+        axes.set_ylabel(rows[0])
+        axes.grid(visible=False)
+        axes.set_title(title)
+        return inline(figure, title or f"{columns[0]} and {rows[0]}")
 
 
-def standalone(svg: str) -> str:
-    """Return a chart as a file of its own: fixed colours, on paper with round corners."""
-    for color, name in _THEMED.items():
-        svg = svg.replace(f"var(--{name}, {color})", color)
-    paper = f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>'
-    head, _, rest = svg.partition(">")
-    return f"{head}>{paper}{rest}"
+def _figure(height: float, ratios: list[float]) -> "tuple[Figure, list[Axes]]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    grid: Any = figure.subplots(len(ratios), 1, height_ratios=ratios, squeeze=False)
+    return figure, list(grid[:, 0])
 
 
-def _library() -> Any:  # noqa: ANN401 - a module without types
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        why = "charts need matplotlib, which is not installed"
-        raise ConfigError("backtest", why, hint="pip install 'cryptotools[backtest]'") from None
-    mpl.rcParams.update(
-        {"svg.hashsalt": _SALT, "svg.fonttype": "none", "font.family": "sans-serif",
-         "font.sans-serif": ["system-ui", "Segoe UI", "Helvetica", "Arial", "DejaVu Sans"],
-         "font.size": 8, "axes.unicode_minus": False}
-    )  # fmt: skip
-    return Figure
+def _look(n: int, is_hold: bool) -> dict[str, Any]:
+    if is_hold:
+        return {"color": HOLD, "linestyle": (0, (3, 2)), "linewidth": 1}
+    styles: list[tuple[str, Any]] = [
+        (LINE, "-"), (UP, (0, (7, 1.5))), (DOWN, "-"), (INK, (0, (6, 1, 1, 1))), (SOFT, "-"),
+    ]  # fmt: skip
+    color, style = styles[n % len(styles)]
+    return {"color": color, "linestyle": style, "linewidth": 1.3}
 
 
-def _figure(size: tuple[float, float], heights: Sequence[float]) -> tuple[Any, list[Any]]:
-    figure = _library()(figsize=size, layout="constrained")
-    figure.patch.set_alpha(0.0)
-    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
-    axes: list[Any] = []
-    for n in range(len(heights)):
-        ax = figure.add_subplot(grid[n], sharex=axes[0] if axes else None)
-        _style(ax)
-        ax.tick_params(labelbottom=n == len(heights) - 1)
-        axes.append(ax)
-    return figure, axes
+def _candles(axes: "Axes", candles: Candles) -> None:
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    at = _days(_windows(candles, candles.close_us))
+    step = float(np.median(np.diff(at))) if len(at) > 1 else 1.0
+    half = 0.32 * step
+    for rose, colour in ((True, UP), (False, DOWN)):
+        rows = np.flatnonzero((candles.close >= candles.open) == rose)
+        lower = np.minimum(candles.open, candles.close)[rows]
+        upper = np.maximum(candles.open, candles.close)[rows]
+        x, low, high = at[rows], candles.low[rows], candles.high[rows]
+        wicks = [((a, b), (a, c)) for a, b, c in zip(x, low, lower, strict=True)]
+        wicks += [((a, b), (a, c)) for a, b, c in zip(x, upper, high, strict=True)]
+        axes.add_collection(LineCollection(wicks, colors=colour, linewidths=0.8))
+        bodies = [
+            ((a - half, b), (a - half, c), (a + half, c), (a + half, b))
+            for a, b, c in zip(x, lower, upper, strict=True)
+        ]
+        fill = PANEL if rose else colour
+        axes.add_collection(
+            PolyCollection(bodies, facecolors=fill, edgecolors=colour, linewidths=0.8)
+        )
+    axes.set_xlim(at[0] - step, at[-1] + step)
+    axes.autoscale_view(scalex=False)
 
 
-def _style(ax: Any) -> None:  # noqa: ANN401 - a class without types
-    ax.patch.set_alpha(0.0)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color(FAINT)
-    ax.yaxis.tick_right()
-    ax.tick_params(colors=INK, length=0, labelsize=8)
-    ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.yaxis.get_major_formatter().set_useOffset(False)
-    ax.yaxis.get_major_formatter().set_scientific(False)
+def _windows(candles: Candles, time_us: Times) -> Times:
+    # Everything stands at the start of the kline in which it was: a fill on the kline behind that
+    # of its signal, though the two are a microsecond apart.
+    rows = np.searchsorted(candles.close_us, time_us).clip(0, len(candles) - 1)
+    length = int(np.median(np.diff(candles.close_us))) if len(candles) > 1 else 0
+    starts: Times = candles.close_us[rows] + 1 - length
+    return starts
 
 
-def _candles(ax: Any, candles: Candles) -> None:  # noqa: ANN401 - likewise
-    rows = list(zip(candles.open, candles.high, candles.low, candles.close, strict=True))
-    for color, wanted in ((UP, True), (DOWN, False)):
-        at = [n for n, (o, _, _, c) in enumerate(rows) if (c >= o) == wanted]
-        if not at:
+def _marks(axes: "Axes", candles: Candles, marks: Sequence[Mark]) -> None:
+    first, last = int(candles.close_us[0]), int(candles.close_us[-1])
+    length = (last - first) // max(1, len(candles) - 1)
+    span = float(candles.high.max() - candles.low.min()) or 1.0
+    for what, (shape, face, edge, label) in _MARKS.items():
+        own = [m for m in marks if m.what == what and first - length <= m.time_us <= last]
+        if not own:
             continue
-        ax.vlines(at, [rows[n][2] for n in at], [rows[n][1] for n in at], color=color, lw=0.7)
-        base = [min(rows[n][0], rows[n][3]) for n in at]
-        height = [abs(rows[n][0] - rows[n][3]) for n in at]
-        least = (max(candles.high) - min(candles.low)) / 500 or 1e-9
-        _boxes(ax, at, base, [max(x, least) for x in height], color)
+        # Signals stand off the klines, so that fills at their prices are seen beside them.
+        away = {"long": -0.06, "short": 0.06, "flat": 0.06}.get(what, 0.0) * span
+        axes.scatter(
+            _days(_windows(candles, np.array([m.time_us for m in own], dtype=np.int64))),
+            [m.price + away for m in own],
+            marker=shape,
+            s=22 if face == "none" else 26,
+            facecolors=face,
+            edgecolors=edge,
+            linewidths=0.9,
+            label=label,
+            zorder=3,
+        )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1.0), ncols=5, borderaxespad=0.2)
 
 
-def _boxes(ax: Any, at: list[int], base: list[float], height: list[float], color: str) -> None:  # noqa: ANN401 - likewise
-    from matplotlib.collections import PolyCollection
+def _cell(
+    axes: "Axes", x: int, y: int, value: float | None, most: float, *, percent: bool, text: bool
+) -> None:
+    from matplotlib.patches import Rectangle
 
-    corners = [
-        ((n - 0.34, b), (n + 0.34, b), (n + 0.34, b + h), (n - 0.34, b + h))
-        for n, b, h in zip(at, base, height, strict=True)
-    ]
-    ax.add_collection(PolyCollection(corners, facecolors=color, edgecolors="none"))
-    ax.autoscale_view()
-
-
-def _lines(ax: Any, lines: Sequence[Line]) -> None:  # noqa: ANN401 - likewise
-    for n, line in enumerate(lines):
-        values = [float("nan") if x is None else x for x in line.values]
-        color = line.color or ACCENTS[n % len(ACCENTS)]
-        style = (0, (4, 2)) if line.dashed else "solid"
-        ax.plot(range(len(values)), values, color=color, lw=1.2, ls=style, label=line.name)
-    if any(line.name for line in lines):
-        ax.legend(loc="upper left", frameon=False, fontsize=8, ncols=4, labelcolor=INK,
-                  handlelength=1.6, borderaxespad=0.2)  # fmt: skip
+    colour = GRID if value is None else UP if value >= 0 else DOWN
+    strength = 0.25 if value is None else 0.06 + 0.5 * min(1.0, abs(value) / most)
+    place = (x - 0.48, y - 0.46)
+    axes.add_patch(Rectangle(place, 0.96, 0.92, facecolor=colour, alpha=strength, linewidth=0))
+    if text:
+        shown = "n/a" if value is None else f"{value * 100:+.1f}" if percent else f"{value:+.2f}"
+        axes.text(x, y, shown, ha="center", va="center", fontsize=7.5)
 
 
-def _shade(ax: Any, band: Band) -> None:  # noqa: ANN401 - likewise
-    lower, upper = (
-        [float("nan") if x is None else x for x in values] for values in (band.lower, band.upper)
-    )
-    ax.fill_between(range(len(lower)), lower, upper, color=ACCENTS[0], alpha=0.10, lw=0)
+def _days(time_us: Times) -> Floats:
+    days: Floats = np.asarray(time_us) / DAY_US
+    return days
 
 
-def _markers(ax: Any, candles: Candles, markers: Sequence[Marker]) -> None:  # noqa: ANN401 - likewise
-    if not markers:
-        return
-    room = (max(candles.high) - min(candles.low)) * 0.045 or 1e-9
-    for side, (shape, color) in _SHAPES.items():
-        chosen = [m for m in markers if m.side == side]
-        below = side == "long"
-        places = [candles.low[m.at] - room if below else candles.high[m.at] + room for m in chosen]
-        if chosen:
-            size = 24 if side == "flat" else 46
-            ax.scatter([m.at for m in chosen], places, marker=shape, s=size, color=color,
-                       edgecolors=PAPER, linewidths=0.6, zorder=5)  # fmt: skip
-    low, high = ax.get_ylim()
-    ax.set_ylim(low - room, high + room)
+def _dates(axes: "Axes") -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    ticks: Any = AutoDateLocator  # matplotlib has no types for it
+    labels: Any = ConciseDateFormatter
+    locator = ticks(tz="UTC", minticks=4, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(labels(locator, tz="UTC"))
+    axes.margins(x=0.01)
 
 
-def _pane(ax: Any, pane: Pane) -> None:  # noqa: ANN401 - likewise
-    ax.set_ylabel(pane.name, color=INK, fontsize=8)
-    if pane.bars:
-        marked = set(pane.marked)
-        colors = [ACCENTS[1] if n in marked else FLAT for n in range(len(pane.bars))]
-        heights = [0.0 if x is None else x for x in pane.bars]
-        _bars(ax, heights, colors)
-    for level in pane.levels:
-        ax.axhline(level, color=INK, lw=0.7, ls=(0, (2, 3)))
-    _lines(ax, pane.lines)
-    if any(line.name for line in pane.lines):
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high + 0.28 * (high - low))  # for the names
+def _prices(axes: "Axes") -> None:
+    from matplotlib.ticker import FuncFormatter
 
-
-def _bars(ax: Any, heights: Sequence[float], colors: Sequence[str]) -> None:  # noqa: ANN401 - likewise
-    for color in sorted(set(colors)):
-        at = [n for n, own in enumerate(colors) if own == color]
-        _boxes(ax, at, [min(0.0, heights[n]) for n in at], [abs(heights[n]) for n in at], color)
-
-
-def _time_axis(ax: Any, times_us: Sequence[int]) -> None:  # noqa: ANN401 - likewise
-    count = len(times_us)
-    if not count:
-        return
-    span_us = times_us[-1] - times_us[0]
-    pattern = "%H:%M" if span_us < 86_400_000_000 else "%d %b" if span_us > 5e11 else "%d %b %H:%M"
-    step = max(1, count // 7)
-    at = list(range(step // 2, count, step))
-    texts = [datetime.fromtimestamp(times_us[n] / 1e6, UTC).strftime(pattern) for n in at]
-    ax.set_xticks(at, texts)
-
-
-def _diverging() -> Any:  # noqa: ANN401 - a class without types
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("gain", ["#e08b7f", "#f4f1ec", "#6fb9a4"])
-
-
-def _svg(figure: Any, label: str) -> str:  # noqa: ANN401 - likewise
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :].strip()
-    for color, name in _THEMED.items():
-        text = text.replace(color, f"var(--{name}, {color})")
-    spoken = f'<svg role="img" aria-label="{label}"'
-    return text.replace("<svg", spoken, 1) + "\n"
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

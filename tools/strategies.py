@@ -13,9 +13,9 @@ from typing import Any
 from core.market.intervals import interval
 from core.market.kline import Kline
 from core.market.ml import Prediction
-from reports.charts import ACCENTS, Band, Candles, Line, Marker, Pane, kline_chart, standalone
 from strategies.base import Strategy
 from strategies.registry import BUILT_IN
+from tools.drawing import ACCENTS, Band, Candles, Line, Marker, Pane, kline_chart
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "reference" / "pictures"
 _SHOWN = 150
@@ -182,7 +182,7 @@ def draw(strategy: type[Strategy]) -> str:
         [k.low for k in rows],
         [k.close for k in rows],
     )
-    chart = kline_chart(
+    return kline_chart(
         candles,
         lines=[Line(name, _column(seen, name)) for name in how.lines],
         bands=[Band(*(_column(seen, name) for name in how.band))] if how.band else [],
@@ -190,7 +190,6 @@ def draw(strategy: type[Strategy]) -> str:
         panes=[how.pane(seen)] if how.pane else [],
         label=f"{strategy.name} on made-up klines",
     )
-    return standalone(chart)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ _SUITES = {
     "indicators": ("bench.indicators", "indicators"),
     "strategies": ("bench.strategies", "strategies"),
     "replay": ("bench.replay", "replay"),
+    "backtest": ("bench.backtest", "backtest"),
     "live": ("bench.live", "live"),
     "repair": ("bench.repair", "repair"),
 }
