@@ -58,6 +58,7 @@ def processes_for(count: int, wanted: int | None, size: int = 0) -> int:
 
     >>> processes_for(3, None), processes_for(3, 2), processes_for(1, 8)
     (1, 2, 1)
+
     """
     if wanted is not None:
         return max(1, min(wanted, count))
