@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from connectors.shutdown import STOP
 from core.market.errors import CryptoToolsError, ServiceError
 from strategies import registry
 from telemetry import log
@@ -100,6 +101,7 @@ def sweep(
     Raises:
         CryptoToolsError: What `work` raised; the other processes are ended.
         ServiceError: A process died.
+        KeyboardInterrupt: The stop flag was set.
 
     """
     if processes == 1:
@@ -170,8 +172,10 @@ class _Sweep(Generic[Task, Answer]):
             for n in range(processes):
                 self._start(numbered[n::processes])
             while self._children:
-                for pipe in wait(list(self._children)):
+                for pipe in wait(list(self._children), _EVERY_S):
                     self._hear(pipe)
+                if STOP.is_set():
+                    raise KeyboardInterrupt
         finally:
             self._end()
         return [self._answers[n] for n in range(len(self._tasks))]

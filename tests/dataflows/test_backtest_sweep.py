@@ -1,10 +1,13 @@
 """Work over processes: in order, whatever the number; an error or a death ends all of them."""
 
+import multiprocessing
 import os
+import threading
 from dataclasses import dataclass
 
 import pytest
 
+from connectors.shutdown import STOP
 from core.market.errors import FileError, ServiceError
 from dataflows.backtest_sweep import cut, processes_for, sweep
 
@@ -29,6 +32,12 @@ def dies(task: Number) -> int:
     os._exit(7 if task.value else 0)
 
 
+def waits(task: Number) -> int:
+    if task.value:
+        threading.Event().wait()
+    return 0
+
+
 TASKS = [Number(n) for n in range(5)]
 
 
@@ -51,6 +60,16 @@ def test_an_error_leaves_as_it_was(processes: int) -> None:
 def test_a_process_that_dies_is_named() -> None:
     with pytest.raises(ServiceError, match="ended with 7"):
         sweep(dies, TASKS, 2)
+
+
+def test_the_stop_flag_ends_all_processes() -> None:
+    # The first answer sets it; the other process would never come to an end.
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sweep(waits, [Number(0), Number(1)], 2, told=lambda _: STOP.set())
+    finally:
+        STOP.clear()
+    assert multiprocessing.active_children() == []
 
 
 def test_all_instances_are_run_once() -> None:
