@@ -13,19 +13,16 @@ that is new takes what ends before that silently: the klines that its symbols ha
 """
 
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any, TypeAlias
 
 from core.market.errors import SnapshotError, StrategyError
 from core.market.events import InstanceChanged, StrategyErrored
-from core.market.intervals import interval
 from core.market.kline import Kline
 from core.market.position import Positions
 from core.market.signal import Signal
-from core.market.symbols import Instrument
 from strategies.base import Snapshot
 from strategies.guard import Guard
-from strategies.history import History, in_order
+from strategies.members import NEVER, Member, Members
 from strategies.registry import REGISTRY, Registry
 from strategies.slot import Row, Slot
 from strategies.spec import InstanceSpec, Wanted
@@ -33,8 +30,6 @@ from strategies.spec import InstanceSpec, Wanted
 Said: TypeAlias = Kline | Signal | StrategyErrored | InstanceChanged
 
 _HEAD = ("basket", 1)
-
-_NEVER = -(2**63)
 
 MOST_WAITING = 40_000
 """Klines of one symbol that wait for another one: four weeks of 1m."""
@@ -66,15 +61,6 @@ class ToBasket:
     item: Kline | Enlist
 
 
-@dataclass(slots=True)
-class _Member:
-    """One symbol's klines of one interval: those that were taken, and those that wait."""
-
-    leg: str
-    kept: History
-    waiting: History
-
-
 class Basket:
     """One instance and its symbols.
 
@@ -94,18 +80,17 @@ class Basket:
         guard: Guard | None = None,
     ) -> None:
         self.key = key
-        self._exchange = key.partition(":")[0]
         self._registry = registry
         self._guard = guard
         self._positions = Positions()
         self._slot: Slot | None = None
-        self._members: dict[tuple[str, str], _Member] = {}
+        self._members = Members(key.partition(":")[0], MOST_WAITING)
         # By command, in their order: those that have not reached all symbols yet. One that is
         # slow may be several commands behind.
         self._enlisted: dict[str, dict[str, Enlist]] = {}
         self._due: list[tuple[int, str]] = []  # commands that all have: when, and what
         self._wanted: Wanted | None = None  # the last one that took effect
-        self._quiet_us = _NEVER  # what ends up to here is watched in silence
+        self._quiet_us = NEVER  # what ends up to here is watched in silence
         self._configured = spec
         if spec is not None:
             self._put(spec)
@@ -114,12 +99,12 @@ class Basket:
         """Take what a symbol's host sends; return what is said, and its own symbol's klines."""
         if isinstance(item, Enlist):
             return self._enlist(item)
-        member = self._members.get((item.key, item.interval.name))
+        member = self._members.get(item)
         if member is None:
             return []
         member.waiting.add(item)
         out = self._released(self._common_us())
-        return [*out, *self._overfull(item)]
+        return [*out, *self._overfull(item, member)]
 
     def status(self) -> list[Row]:
         """Return how the instance is (`strategies.host.StrategyHost.status`)."""
@@ -127,16 +112,12 @@ class Basket:
 
     def snapshot(self) -> Snapshot:
         """Return everything needed to go on: tuples of numbers, strings and packed klines."""
-        members = tuple(
-            (key, name, member.leg, *member.kept.snapshot(), member.waiting.snapshot()[1])
-            for (key, name), member in self._members.items()
-        )
         slot = None if self._slot is None else self._slot.snapshot()
         asked = (e for own in self._enlisted.values() for e in own.values())
         enlisted = tuple((e.key, e.time_us, e.wanted) for e in asked)
         wanted = "" if self._wanted is None else self._wanted.model_dump_json()
         state = (self._positions.last, tuple(self._due), wanted, self._quiet_us)
-        return (*_HEAD, self.key, state, enlisted, members, slot)
+        return (*_HEAD, self.key, state, enlisted, self._members.snapshot(), slot)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot; an instance whose parameters have changed warms up anew.
@@ -157,11 +138,7 @@ class Basket:
             self._note(Enlist(key, at, told, ()))
         if wanted:
             self._again(Wanted.model_validate_json(wanted))
-        for key, name, leg, layout, kept, waiting in members:
-            if (key, name) in self._members or self._slot is None:
-                member = self._member(key, name, leg, 1)
-                member.kept.restore((layout, kept))
-                member.waiting.restore((layout, waiting))
+        self._members.restore(members, only_known=self._slot is not None)
         slot = self._slot
         if slot is not None and (saved is None or not slot.resume(saved, self._registry.make)):
             self._warm(slot)
@@ -179,15 +156,7 @@ class Basket:
     # ---- alignment ----
 
     def _common_us(self) -> int:
-        slot = self._slot
-        if slot is None:
-            return _NEVER
-        open_us = min(self._reached_us(slot.spec, symbol) for symbol in slot.spec.watched)
-        return _NEVER if open_us == _NEVER else interval(slot.spec.interval).end_of(open_us) - 1
-
-    def _reached_us(self, spec: InstanceSpec, symbol: str) -> int:
-        member = self._members[self._key_of(symbol), spec.interval]
-        return max(member.kept.last_open_us, member.waiting.last_open_us)
+        return NEVER if self._slot is None else self._members.common_us(self._slot.spec)
 
     def _released(self, until_us: int) -> list[Said]:
         out: list[Said] = []
@@ -198,12 +167,13 @@ class Basket:
         return [*out, *self._flowed(until_us)]
 
     def _flowed(self, until_us: int) -> list[Said]:
-        waiting = [member.waiting.take_until(until_us) for member in self._members.values()]
-        return [said for kline in in_order(waiting) for said in self._fed(kline)]
+        return [
+            said
+            for member, kline in self._members.until(until_us)
+            for said in self._fed(member, kline)
+        ]
 
-    def _fed(self, kline: Kline) -> list[Said]:
-        member = self._members[kline.key, kline.interval.name]
-        member.kept.add(kline)
+    def _fed(self, member: Member, kline: Kline) -> list[Said]:
         slot = self._slot
         if slot is None:
             return []
@@ -227,15 +197,15 @@ class Basket:
         slot.ask(slot.strategy.feed_other, kline, leg, name)
         return []
 
-    def _overfull(self, kline: Kline) -> list[Said]:
+    def _overfull(self, kline: Kline, member: Member) -> list[Said]:
         slot = self._slot
-        waiting = self._members[kline.key, kline.interval.name].waiting
-        if slot is None or len(waiting) < MOST_WAITING:
+        if slot is None or len(member.waiting) < MOST_WAITING:
             return []
-        waiting.take_until(kline.close_us)
+        member.waiting.take_until(kline.close_us)
         if slot.error:
             return []
-        late = min(slot.spec.watched, key=lambda symbol: self._reached_us(slot.spec, symbol))
+        spec = slot.spec
+        late = min(spec.watched, key=lambda symbol: self._members.reached_us(spec, symbol))
         slot.error = f"{late} is {MOST_WAITING} klines behind {kline.symbol}: is it still followed?"
         return [self._errored(slot, kline.close_us)]
 
@@ -246,7 +216,7 @@ class Basket:
         if self._wanted is not None and wanted.command == self._wanted.command:
             return []
         self._note(item)
-        self._keep_up(wanted, item)
+        self._members.bring(item.key, wanted.spec.leg_of(item.key), item.klines)
         out: list[Said] = []
         while self._enlisted:
             command, own = next(iter(self._enlisted.items()))
@@ -276,19 +246,6 @@ class Basket:
         self._due.append((max(times), wanted.model_dump_json()))
         return self._released(self._common_us())
 
-    def _keep_up(self, wanted: Wanted, item: Enlist) -> None:
-        leg = wanted.spec.leg_of(item.key)
-        for name, klines in groupby(sorted(item.klines, key=_name_of), key=_name_of):
-            member = self._member(item.key, name, leg, 1)
-            rows = list(klines)
-            first_us = min((k.open_us for k in (*member.kept, *member.waiting)), default=_NEVER)
-            last_us = max(member.kept.last_open_us, member.waiting.last_open_us)
-            member.kept.grow(len(rows) + len(member.kept))
-            member.kept.prepend(k for k in rows if k.open_us < first_us)
-            for kline in rows:
-                if kline.open_us > last_us:
-                    member.waiting.add(kline)
-
     def _obeyed(self, wanted: Wanted, time_us: int) -> list[Said]:
         slot, before, self._wanted = self._slot, self._wanted, wanted
         state, detail = str(wanted.state), ""
@@ -312,44 +269,20 @@ class Basket:
         note = self._registry.refreshed(wanted.spec.name, wanted.code)
         slot = self._put(wanted.spec)
         slot.paused = wanted.state == "paused"
-        count = self._warm(slot) + sum(len(m.waiting) for m in self._members.values())
+        count = self._warm(slot) + self._members.waiting()
         return "; ".join(filter(None, (f"warmed up with {count} klines", note)))
 
     def _put(self, spec: InstanceSpec) -> Slot:
         strategy = self._registry.make(spec)
         self._slot = Slot(spec, strategy, self._guard)
-        own = max(strategy.lookback, strategy.convergence)
-        # The legs first: what ends together is taken in the order of the members.
-        needs = {(leg, spec.interval): own for leg in (*spec.legs, "")}
-        for need in strategy.needs:
-            at = need.leg, need.interval or spec.interval
-            needs[at] = max(needs.get(at, 0), need.klines)
-        members = {}
-        for (leg, name), klines in sorted(needs.items(), key=lambda one: not one[0][0]):
-            key = self._key_of(spec.legs[leg] if leg else spec.symbols[0])
-            members[key, name] = self._member(key, name, leg, klines)
-        self._members = members
+        self._members.choose(spec, strategy)
         return self._slot
-
-    def _member(self, key: str, name: str, leg: str, keep: int) -> _Member:
-        member = self._members.get((key, name))
-        if member is None:
-            of = interval(name)
-            member = _Member(leg, History(key, of, keep), History(key, of, MOST_WAITING))
-            self._members[key, name] = member
-        member.leg = leg
-        member.kept.grow(max(keep, 1))
-        return member
-
-    def _key_of(self, symbol: str) -> str:
-        return Instrument(self._exchange, symbol).key
 
     def _warm(self, slot: Slot) -> int:
         slot.error, slot.told = "", False
         count = 0
-        for kline in in_order(member.kept for member in self._members.values()):
-            leg = self._members[kline.key, kline.interval.name].leg
-            self._shown(slot, leg, kline)
+        for member, kline in self._members.kept():
+            self._shown(slot, member.leg, kline)
             count += 1
             if slot.error:
                 break  # the event comes with the next kline
@@ -364,7 +297,3 @@ class Basket:
         slot.told = True
         seq = self._positions.at(time_us)
         return StrategyErrored(self.key, time_us, seq, slot.spec.instance, slot.error)
-
-
-def _name_of(kline: Kline) -> str:
-    return kline.interval.name
