@@ -1,8 +1,8 @@
 """One rule over one file of klines: our flow beside backtesting.py, each from the file to trades.
 
 Ours parses exact decimals, keeps exact books, and runs the same steps as live; theirs computes the
-indicator of the whole column at once (with TA-Lib) and loops over floats, and also
-makes its table of figures, which takes it a few milliseconds.
+indicator of the whole column at once (with TA-Lib) and loops over floats; its time
+includes its table of figures.
 """
 
 from pathlib import Path
