@@ -1,7 +1,8 @@
-"""One rule over one file of klines: our flow beside backtesting.py, each from the file to figures.
+"""One rule over one file of klines: our flow beside backtesting.py, each from the file to trades.
 
 Ours parses exact decimals, keeps exact books, and runs the same steps as live; theirs computes the
-indicator of the whole column at once (with TA-Lib) and loops over floats. Reports are not drawn.
+indicator of the whole column at once (with TA-Lib) and loops over floats; its time
+includes its table of figures.
 """
 
 from pathlib import Path
@@ -14,10 +15,10 @@ from bench.micro import cpu
 from bench.rows import Row
 from core.market.intervals import MINUTE_US, interval
 from core.paper.config import PaperConfig
-from dataflows.backtest import Job, find_data, plan_for, window_for
+from core.paper.trips import trips_of
+from dataflows.backtest import Job, find_data, plan_for, run, window_for
 from dataflows.backtest_grid import grid_of
 from dataflows.klines import KlinePlan
-from reports.results import Result, Task, evaluate
 from strategies.spec import InstanceSpec
 
 KLINES = 50_000
@@ -30,11 +31,11 @@ def backtest(klines: int = KLINES) -> list[Row]:
     """Back-test RSI on that many 1m klines with both, and 50 instances of it with ours."""
     with TemporaryDirectory() as folder:
         path = _file(Path(folder), klines)
-        found: list[Result] = []
-        ours = cpu(lambda: found.extend(_ours(path)), repeats=3)
+        found: list[int] = []
+        ours = cpu(lambda: found.append(_ours(path)), repeats=3)
         many = cpu(lambda: _ours(path, "period=10:59:1"), repeats=1)
         theirs = _theirs(path)
-    trades = found[0].statistics.trades
+    trades = found[0]
     against = "backtesting.py is not installed"
     if theirs is not None:
         seconds, count = theirs
@@ -43,7 +44,7 @@ def backtest(klines: int = KLINES) -> list[Row]:
             f"{trades} and {count} trades"
         )
     return [
-        Row("back-test of RSI, file to figures", klines / ours / 1e3, "k klines/CPU s",
+        Row("back-test of RSI, file to trades", klines / ours / 1e3, "k klines/CPU s",
             against=against),
         Row(f"the same with {_MANY} instances in one flow", klines * _MANY / many / 1e3,
             "k klines/CPU s"),
@@ -65,7 +66,7 @@ def _file(folder: Path, count: int) -> Path:
     return path
 
 
-def _ours(path: Path, *params: str) -> list[Result]:
+def _ours(path: Path, *params: str) -> int:
     grid = grid_of([InstanceSpec(name="rsi_reversal")], params)
     specs = tuple(combination.spec for combination in grid.combinations)
     data = find_data([path])
@@ -73,7 +74,9 @@ def _ours(path: Path, *params: str) -> list[Result]:
     window = window_for(specs, warmup="lookback")
     paper = PaperConfig.model_validate({"fee_bps": 10, "slippage_bps": 0, "cash": 10_000_000})
     job = Job(data, None, plan, specs, paper, window)
-    return evaluate(Task(job, tuple(enumerate(grid.combinations)))).results
+    collected = run(job).collected
+    trips = (trip for own in collected.fills.values() for trip in trips_of(own))
+    return sum(not trip.is_open for trip in trips)
 
 
 def _theirs(path: Path) -> tuple[float, int] | None:
@@ -97,10 +100,10 @@ def _theirs(path: Path) -> tuple[float, int] | None:
 
     counts: list[int] = []
 
-    def run() -> None:
+    def test() -> None:
         frame = pd.read_csv(path, header=None, usecols=range(6), names=_COLUMNS, index_col=0)
         frame.index = pd.to_datetime(frame.index, unit="ms")
-        test: Any = Backtest(frame, Rsi, cash=10_000_000, commission=0.001, finalize_trades=False)
-        counts.append(int(test.run()["# Trades"]))
+        made: Any = Backtest(frame, Rsi, cash=10_000_000, commission=0.001, finalize_trades=False)
+        counts.append(int(made.run()["# Trades"]))
 
-    return cpu(run, repeats=3), counts[-1]
+    return cpu(test, repeats=3), counts[-1]

@@ -65,7 +65,6 @@ def inline(figure: "Figure", label: str) -> str:
     figure.savefig(stream, format="svg", metadata=empty, transparent=True)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->|<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'\s(?:xmlns(?::\w+)?|version)="[^"]*"', "", text).replace("xlink:href", "href")
     used = set(re.findall(r"#([\w.-]+)", text))
