@@ -28,10 +28,10 @@ run: $(READY)  ## Run the main job with your settings
 	@$(BIN)/cryptotools run
 
 test: $(READY)  ## Run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 test-fast: $(READY)  ## Run the tests that take no real processes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow"
 
 lint: $(READY)  ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

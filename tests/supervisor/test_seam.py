@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 Make = Callable[..., Job]
 NAMES = [s.name for s in BUILT_IN if s.name != "ml"]  # which says nothing without a model
-_SPEED = 20.0
+_SPEED = 40.0
 _CUT_S = 300
 """Seconds of the market until the connection is cut, and how long it stays so."""
 
