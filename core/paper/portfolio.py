@@ -128,7 +128,8 @@ class Portfolio:
         if kline.status is not Status.FINAL or kline.revision:
             return []
         out: list[Row] = []
-        if self._waiting and kline.trades:
+        # Files of six columns have volumes and no count of trades.
+        if self._waiting and (kline.trades or kline.volume_units):
             out = self._at_open(kline)
         self._places = min(PLACES, max(self._places, kline.quantity_scale))
         price = _units(kline.close_units, kline.price_scale)

@@ -1,5 +1,6 @@
 """A back-test: nothing leaks out of the warm-up, out of the future, or over the end."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,24 @@ def fills(found: backtest.Ran) -> list[Fill]:
     return sorted(
         (fill for own in found.collected.fills.values() for fill in own), key=lambda f: f.seq
     )
+
+
+def test_klines_of_six_columns_are_traded_on(tmp_path: Path) -> None:
+    rows = walk(ROWS)
+    whole = ran(write(tmp_path / "whole", rows)).collected
+    path = tmp_path / "BTC_USDT-1m.json"
+    prices = [[first, max(first, last) + 2, min(first, last) - 2, last] for first, last in rows]
+    path.write_text(
+        json.dumps(
+            [
+                [START_US // 1000 + n * 60_000, *(price / 100 for price in four), 1.111]
+                for n, four in enumerate(prices)
+            ]
+        )
+    )
+    plain = ran(path).collected
+    assert plain.fills == whole.fills
+    assert all(plain.fills.values())
 
 
 @settings(max_examples=12, deadline=None)

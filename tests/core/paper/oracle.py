@@ -112,7 +112,8 @@ class World:
     def kline(self, item: Kline) -> None:
         for order in list(self.orders):
             same = self.accounts[order["name"]]["interval"] == item.interval.name
-            if same and item.trades and item.open_us > order["after"]:
+            traded = item.trades or item.volume_units
+            if same and traded and item.open_us > order["after"]:
                 self.fill(order, Fraction(item.open_units, 10**item.price_scale), item.open_us)
         self.places = max(self.places, item.quantity_scale)
         price = Fraction(item.close_units, 10**item.price_scale)

@@ -127,6 +127,12 @@ def test_a_window_without_trades_has_no_price() -> None:
     assert told(only, "price time_us") == (Decimal("123.45"), 2 * MINUTE_US)
 
 
+def test_a_volume_without_a_count_of_trades_has_a_price() -> None:
+    uncounted = replace(kline(1, 12_345, count=0), volume_units=7)
+    (only,) = fills(run([kline(0, 10_000), signal(0, "long"), uncounted], **FREE))
+    assert told(only, "price time_us") == (Decimal("123.45"), MINUTE_US)
+
+
 def test_the_first_trade_after_the_kline_is_the_next_price() -> None:
     late, nothing = (50 * SECOND_US, 9_000), (61 * SECOND_US, 0)
     batch = trades([late, nothing, (62 * SECOND_US, 10_100), (63 * SECOND_US, 10_200)])
