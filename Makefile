@@ -58,9 +58,9 @@ bench: $(READY)  ## Measure, and print the table of budgets
 
 lock:  ## Renew the lock files (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 pyproject.toml --extra embedded --extra build \
-	  --generate-hashes --no-annotate --no-header -o requirements.lock
+	  --generate-hashes --only-binary litecharts --emit-build-options --no-annotate --no-header -o requirements.lock
 	uv pip compile -q -U --universal --python-version 3.11 pyproject.toml --all-extras \
-	  --generate-hashes --no-annotate --no-header -o requirements-dev.lock
+	  --generate-hashes --only-binary litecharts --emit-build-options --no-annotate --no-header -o requirements-dev.lock
 
 clean:  ## Remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

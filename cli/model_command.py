@@ -7,7 +7,6 @@ from typing import Literal
 from rich.markup import escape
 from typer import Exit
 
-from cli.commands.tail import address
 from cli.output import ERR, OUT, print_json, table
 from config.settings import Settings
 from connectors.redis.control import Sender
@@ -15,7 +14,8 @@ from connectors.redis.keys import stream_key
 from connectors.redis.reader import Reader
 from core.control import ModelCommand
 from core.market.errors import ModelError, ServiceError
-from supervisor.status import read_status
+from dataflows.addresses import address
+from dataflows.status import read_status
 
 Row = dict[str, str]
 

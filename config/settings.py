@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__"
     )
 
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$", description="Of the flow, among others on the "
+              "same Redis."),
+    ] = "main"  # fmt: skip
     symbols: Annotated[
         tuple[str, ...], NoDecode, Field(min_length=1, description="Symbols to follow.")
     ] = ("BTCUSDT", "ETHUSDT", "SOLUSDT")

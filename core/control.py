@@ -45,6 +45,9 @@ class InstanceCommand(_Message):
         instance: Its name.
         spec: For ``add``: as in the settings, without the instance.
         params: For ``update``.
+        expected: The version that the sender has seen: where it is another by now, the command is
+            refused. A version is the id of the command that changed the instance last,
+            ``settings`` where none did; None: whatever it is.
 
     """
 
@@ -53,6 +56,7 @@ class InstanceCommand(_Message):
     instance: Annotated[str, Field(min_length=1, max_length=64)]
     spec: dict[str, Any] = {}
     params: dict[str, Any] = {}
+    expected: Annotated[str, Field(max_length=64)] | None = None
 
 
 class ModelCommand(_Message):
@@ -81,6 +85,10 @@ _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discrimina
 def read_command(text: str) -> Command:
     """Return the command of a JSON text; `pydantic.ValidationError` if it is none."""
     return _COMMAND.validate_json(text)
+
+
+CONFIGURED = "settings"
+"""The version of an instance that no command has touched."""
 
 
 def addressee(payload: str) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from config.settings import Settings
 from connectors.binance.subscriptions import Passed, Planner
-from core.control import InstanceCommand
+from core.control import CONFIGURED, InstanceCommand
 from core.exchange.plan import EVERY, Standing, Tell
 from core.market.errors import ConfigError, ModelError, StrategyError
 from dataflows.ml import MlPlan
@@ -53,6 +53,7 @@ class InstancePlanner:
         name = command.instance
         told = standing.get(name)
         now = Wanted.model_validate_json(told.payload) if told else self._from_settings(name)
+        _as_expected(command, now)
         spec, state = self._meant(command, now)
         configured = self._configured.get(name)
         code = now.code if now else ""
@@ -136,6 +137,15 @@ def planner_of(settings: Settings, ml: MlPlan | None = None) -> Planner:
         return models(command, standing)
 
     return plan
+
+
+def _as_expected(command: InstanceCommand, now: Wanted | None) -> None:
+    if command.expected is None or now is None or now.command == command.id:  # obeyed before
+        return
+    version = now.command or CONFIGURED
+    if version != command.expected:
+        why = f"it is at version {version} by now, not at {command.expected}"
+        raise StrategyError(command.instance, why, hint="look at it again, then decide")
 
 
 def check_intervals(strategy: Strategy, spec: InstanceSpec, built: tuple[str, ...]) -> None:

@@ -34,6 +34,7 @@ from core.market.ml import FeatureRow, ModelScore, Prediction
 from core.market.signal import Signal
 from core.market.trades import Trades
 from core.paper.config import PaperConfig
+from dataflows.addresses import redis_url
 from dataflows.backtest_window import Window, within
 from dataflows.instances import planner_of
 from dataflows.klines import KlinePlan, build_klines
@@ -41,7 +42,7 @@ from dataflows.ml import MlPlan, run_ml
 from dataflows.ml import Out as MlOut
 from dataflows.ml_commands import ml_plan, standing_of
 from dataflows.normalize import normalize
-from dataflows.outputs import Discard, Outputs, Record, outputs_of, redis_url
+from dataflows.outputs import Discard, Outputs, Record, outputs_of
 from dataflows.paper import run_paper
 from dataflows.process import enter
 from dataflows.setup import kline_plan, paper_of, prepare, prepare_saved

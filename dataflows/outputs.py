@@ -11,7 +11,6 @@ from config.settings import Settings
 from connectors.durable import usable
 from connectors.parquet.sink import LakeSink
 from connectors.recording.sink import RecordingSink
-from connectors.redis.embedded import ensure
 from connectors.redis.sink import RedisSink
 from core.market.events import Event
 from core.market.kline import Kline
@@ -19,6 +18,7 @@ from core.market.ml import Learned
 from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
+from dataflows.addresses import redis_url
 from dataflows.parity import ParitySink, Run, settings_of
 from dataflows.setup import kline_plan, paper_of
 
@@ -28,9 +28,6 @@ Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event | Learned
 Records: TypeAlias = dict[str, Sink[Any]]
 """Sinks of ``(key, Record)`` by step name; each has snapshots of its own kind."""
 
-NO_REDIS = "none"
-"""The value of `redis.url` that means: publish nowhere."""
-
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -39,13 +36,6 @@ class Outputs:
     records: Records = field(default_factory=dict)
     recording: Sink[Any] | None = None
     parity: Sink[Any] | None = None
-
-
-def redis_url(settings: Settings) -> str | None:
-    """Return where to publish; starts the embedded server when no address is set."""
-    if settings.redis.url == NO_REDIS:
-        return None
-    return settings.redis.url or ensure(settings.state_dir / "redis").url
 
 
 def chosen(settings: Settings, *, lake: bool, redis: bool) -> Records:

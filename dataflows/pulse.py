@@ -4,7 +4,8 @@ Written by the engine's workers, each for instruments of its own; read by the he
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import orjson
 
@@ -22,7 +23,9 @@ class Pulse:
         snapshots: How many snapshots of sources were taken.
         newest: By key, the last trades handed out.
         clocks: By key, the exchange's time up to which the flow has everything, microseconds.
-        links: By shard, the open links.
+        links: By shard, when each open link was opened, microseconds.
+        rotate_us: By shard, the age at which links are replaced; 0: never.
+        told: By shard and name, what symbols are told since a command (`Wanted` as JSON).
         hosts: By key, the strategy host of an instrument; the basket of an instance with legs.
         following: By shard, the symbols that are followed now.
         holes: By key, the last id of every hole that was ever opened and may still be.
@@ -37,7 +40,9 @@ class Pulse:
         self.clocks: dict[str, int] = {}
         self.hosts: dict[str, StrategyHost | Basket] = {}
         self.following: dict[str, frozenset[str]] = {}
-        self.links: defaultdict[str, set[int]] = defaultdict(set)
+        self.links: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self.rotate_us: dict[str, int] = {}
+        self.told: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.holes: defaultdict[str, list[int]] = defaultdict(list)
         self.skew_us: int | None = None
 
@@ -71,11 +76,11 @@ class Pulse:
     def _event(self, key: str, item: Item) -> None:
         match item:
             case Connected():
-                self.links[key].add(item.link)
+                self.links[key][item.link] = item.time_us
             case Rotated():
-                self.links[key].discard(item.old_link)
+                self.links[key].pop(item.old_link, None)
             case Disconnected():
-                self.links[key].discard(item.link)
+                self.links[key].pop(item.link, None)
             case GapOpened():
                 self.holes[key].append(item.last_id)
 
@@ -83,6 +88,9 @@ class Pulse:
         self.links[frame.key].clear()
         plan = orjson.loads(frame.payload)
         self.following[frame.key] = frozenset(plan.get("symbols", ()))
+        self.rotate_us[frame.key] = int(plan.get("rotate_us", 0))
+        standing = plan.get("standing", {})
+        self.told[frame.key] = {name: one["payload"] for name, one in standing.items()}
         clock_us = int(plan.get("clock_us", 0))
         if clock_us:
             self.skew_us = clock_us - frame.received_us
@@ -92,6 +100,15 @@ class Pulse:
         known = self.following.get(frame.key, frozenset())
         more, less = body.get("subscribe", ()), body.get("unsubscribe", ())
         self.following[frame.key] = (known | frozenset(more)) - frozenset(less)
+        if "tell" in body:
+            self._told(frame.key, body["tell"])
+
+    def _told(self, shard: str, said: Mapping[str, Any]) -> None:
+        told = self.told[shard]
+        if said["lasting"]:
+            told[said["name"]] = said["message"]["payload"]
+        else:
+            told.pop(said["name"], None)
 
 
 PULSE = Pulse()

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 import dataflows
-from dataflows.heartbeat import Row, status_folder
+from dataflows.account import Row
+from dataflows.heartbeat import status_folder
+from dataflows.status import heartbeats
 from supervisor.causes import Cause, Ending, cause_of
 from supervisor.child import Child
 
@@ -148,17 +148,6 @@ def environment() -> Mapping[str, str]:
     root = str(Path(dataflows.__file__).parents[1])
     path = [root, *filter(None, [env.get("PYTHONPATH")])]
     return env | {"PYTHONPATH": os.pathsep.join(path), "RUST_BACKTRACE": "0"}
-
-
-def heartbeats(state_dir: Path) -> dict[int, Row]:
-    """Return the heartbeats that are there, by process; unreadable ones are left out."""
-    found: dict[int, Row] = {}
-    for path in status_folder(state_dir).glob("[0-9]*.json"):
-        try:
-            found[int(path.stem)] = orjson.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-    return found
 
 
 def free_ports(count: int) -> list[int]:

@@ -20,9 +20,10 @@ from pathlib import Path
 from types import FrameType
 
 from config.settings import Settings
+from connectors.redis.board import Board
 from core.market.errors import ServiceError
-from dataflows.heartbeat import status_folder, write_status
-from dataflows.outputs import NO_REDIS
+from dataflows.addresses import NO_REDIS
+from dataflows.heartbeat import SUPERVISOR, board_of, status_folder, write_status
 from dataflows.process import claimed
 from dataflows.recovery import prepare_store
 from supervisor.causes import USAGE, Cause
@@ -34,7 +35,6 @@ from supervisor.space import lacking
 
 LOG = logging.getLogger("cryptotools.supervisor")
 
-FILE = "supervisor.json"
 SAVED = "settings.json"
 _LOOK_S = 0.1
 _TELL_S = 1.0
@@ -74,6 +74,7 @@ class Supervisor:
         self._account = _Account()
         self._began = time.time()
         self._told_at = 0.0
+        self._board: Board | None = None
 
     def run(self) -> int:
         """Supervise; return the exit code: 0, or 2 for a mistake that the flow has told.
@@ -100,6 +101,8 @@ class Supervisor:
                     return self._keep(shape, [lock.file for lock in locks])
                 finally:
                     self._tell("stopped")
+                    if self._board is not None:
+                        self._board.close()
 
     def stop(self) -> None:
         """End the flow; asked a second time, at once."""
@@ -250,7 +253,10 @@ class Supervisor:
             "last_restart": self._account.last_restart,
             "waits_for": self._account.waits_for,
         }
-        path = status_folder(self._settings.state_dir) / FILE
+        self._board = self._board or board_of(self._settings)
+        if self._board is not None:
+            self._board.show("supervisor", row)
+        path = status_folder(self._settings.state_dir) / SUPERVISOR
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_status(path, row)

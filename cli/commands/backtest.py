@@ -18,12 +18,12 @@ from connectors.shutdown import stop_on_signals
 from core.market.errors import ConfigError, ServiceError
 from core.market.intervals import interval as interval_of
 from core.paper.config import PaperConfig
+from dataflows.addresses import NO_REDIS
 from dataflows.backtest import Job, find_data, plan_for, window_for
 from dataflows.backtest_grid import MOST_COMBINATIONS, Grid, grid_of
 from dataflows.backtest_hash import code_of, files_of, run_hash, short, versions
 from dataflows.backtest_sweep import cut, processes_for, sweep
 from dataflows.backtest_window import FOREVER_US
-from dataflows.outputs import NO_REDIS
 from dataflows.setup import kline_plan, prepare
 from reports.backtest import html
 from reports.page import clock

@@ -23,9 +23,10 @@ from connectors.redis.embedded import stop as stop_server
 from connectors.shutdown import STOP
 from core.market.errors import ConfigError, ServiceError
 from dataflows import engine
+from dataflows.addresses import redis_url
 from dataflows.main import Work, build, live_source
 from dataflows.ml_commands import ml_plan
-from dataflows.outputs import outputs_of, redis_url
+from dataflows.outputs import outputs_of
 from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.summary import summarize
 

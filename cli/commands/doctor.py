@@ -23,7 +23,7 @@ from cli.output import OUT, Json, print_json, table
 from config.settings import Settings
 from connectors.redis.embedded import find_binary
 from core.market.errors import CryptoToolsError
-from dataflows.outputs import NO_REDIS
+from dataflows.addresses import NO_REDIS
 from dataflows.setup import prepare
 
 _LOW_DISK = 2 << 30

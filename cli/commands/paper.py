@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.commands.tail import address
 from cli.options import ConfigFile, Set, overrides
 from cli.output import ERR, OUT, Json, print_json, table
 from config.settings import Settings
@@ -21,7 +20,7 @@ from core.market.decimals import plain
 from core.market.paper import TOTAL, Equity
 from core.market.records import Fields, equity_fields, equity_of
 from core.paper.total import Standing, entry_of, join, quote_of
-from dataflows.outputs import NO_REDIS
+from dataflows.addresses import NO_REDIS, address
 from dataflows.setup import prepare
 
 _COARSE = {"BTC", "ETH", "BNB"}

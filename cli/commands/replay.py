@@ -13,9 +13,10 @@ from cli.report import print_files, print_summary
 from config.settings import Settings
 from connectors.shutdown import stop_on_signals
 from dataflows import engine
+from dataflows.addresses import NO_REDIS
 from dataflows.main import Work, build
 from dataflows.ml_commands import ml_plan
-from dataflows.outputs import NO_REDIS, Outputs, chosen
+from dataflows.outputs import Outputs, chosen
 from dataflows.replay import facts_of, inputs_of, look, plan_of
 from dataflows.setup import kline_plan, paper_of, prepare
 from dataflows.summary import summarize

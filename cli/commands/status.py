@@ -13,8 +13,8 @@ from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json, table
 from cli.progress import human
 from config.settings import load
-from dataflows.heartbeat import Row
-from supervisor.status import Status, read_status
+from dataflows.account import Row
+from dataflows.status import Status, read_status
 
 _EVERY_S = 1.0
 _COLOURS = {"running": "green", "starting": "yellow", "stopping": "yellow", "restarting": "yellow"}

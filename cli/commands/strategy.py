@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from cli.commands.strategy_files import register_files
-from cli.commands.tail import address
 from cli.options import ConfigFile, Set, overrides, params
 from cli.output import ERR, OUT, Json, print_json, table
 from config.settings import Settings
@@ -20,11 +19,12 @@ from connectors.redis.reader import Reader
 from core.control import InstanceCommand
 from core.market.errors import ServiceError, StrategyError
 from core.market.symbols import Instrument
-from dataflows.heartbeat import Row
+from dataflows.account import Row
+from dataflows.addresses import address
 from dataflows.setup import prepare
+from dataflows.status import read_instances, read_status
 from strategies.registry import REGISTRY
 from strategies.spec import InstanceSpec, basket_key
-from supervisor.status import read_instances, read_status
 
 _SECONDS = 30.0
 

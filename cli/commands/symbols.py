@@ -8,14 +8,14 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from cli.commands.tail import address
 from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json, table
 from config.settings import Settings, load
 from connectors.redis.control import Sender
 from core.control import Outcome, SymbolsCommand
 from core.market.errors import ConfigError, ServiceError
-from supervisor.status import read_status
+from dataflows.addresses import address
+from dataflows.status import read_status
 
 _SECONDS = 20.0
 

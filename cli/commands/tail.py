@@ -8,34 +8,13 @@ from rich.markup import escape
 
 from cli.options import ConfigFile, Set, overrides
 from cli.output import ERR, OUT, Json, print_json
-from config.settings import Settings
-from connectors.redis.embedded import running
 from connectors.redis.keys import KINDS
 from connectors.redis.reader import Entry, Reader
-from core.market.errors import ConfigError, ServiceError
-from dataflows.outputs import NO_REDIS
+from core.market.errors import ConfigError
+from dataflows.addresses import address
 from dataflows.setup import prepare
 
 _LOOK_AGAIN = 5  # lists between two looks for new streams
-
-
-def address(settings: Settings) -> str:
-    """Return where the flow publishes.
-
-    Raises:
-        ServiceError: Nowhere, or its embedded server does not run.
-
-    """
-    if settings.redis.url == NO_REDIS:
-        raise ServiceError("redis", "is switched off (redis.url = none)", hint="set REDIS_URL")
-    if settings.redis.url:
-        return settings.redis.url
-    folder = settings.state_dir / "redis"
-    server = running(folder) if folder.exists() else None
-    if server is None:
-        hint = "start `cryptotools run` first, or set state_dir or REDIS_URL to where it publishes"
-        raise ServiceError("redis", f"no embedded server runs in {folder}", hint=hint)
-    return server.url
 
 
 def _show(entry: Entry, *, json: bool) -> None:

@@ -23,6 +23,9 @@ CONTROL = "md:~control"
 OUTCOMES = "md:~outcomes"
 """What became of them."""
 
+FLOWS = "md:~flows"
+"""A hash of how flows are, one field per process."""
+
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 

@@ -15,11 +15,12 @@ import redis
 
 from connectors.redis.embedded import EmbeddedServer, ensure, stop
 from dataflows.engine import store
+from dataflows.status import heartbeats
 from simulator.config import LimitSettings
 from simulator.faults import parse_fault
 from simulator.local import Simulator
 from simulator.scenarios import scenario
-from supervisor.cluster import free_ports, heartbeats
+from supervisor.cluster import free_ports
 from tests.chaos.script import SPEED, Action, Script
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEBTC")

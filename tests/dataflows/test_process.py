@@ -174,9 +174,9 @@ def test_a_heartbeat_tells_what_passed_through(tmp_path: Path) -> None:
 def test_links_that_are_replaced_are_counted_once() -> None:
     pulse = Pulse()
     pulse.see([(SHARD, Connected(SHARD, 1, 1, 1)), (SHARD, Connected(SHARD, 1, 1, 2))])
-    assert pulse.links[SHARD] == {1, 2}
+    assert set(pulse.links[SHARD]) == {1, 2}
     pulse.see([(SHARD, Rotated(SHARD, 1, 1, 2, 1)), (SHARD, Disconnected(SHARD, 1, 1, 1, "", 1))])
-    assert pulse.links[SHARD] == {2}
+    assert set(pulse.links[SHARD]) == {2}
 
 
 def test_the_first_error_is_told_at_once_and_stays(tmp_path: Path) -> None:

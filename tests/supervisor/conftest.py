@@ -72,7 +72,7 @@ class Job:
 
     def status(self) -> dict[str, Any]:
         """Return what `cryptotools status --json` reads, and note the processes."""
-        from supervisor.status import read_status
+        from dataflows.status import read_status
 
         found = read_status(self.folder / "state").as_dict()
         self.pids |= {row["pid"] for row in found["processes"].values()}

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cli.commands.status import shown
 from dataflows.heartbeat import write_status
-from supervisor.status import read_status
+from dataflows.status import read_status
 
 NOW = 1_000_000.0
 

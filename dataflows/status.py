@@ -1,21 +1,22 @@
 """How a flow is, read from its heartbeats: for `cryptotools status`, people and scripts."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from dataflows.account import Row
 from dataflows.claim import alive
-from dataflows.heartbeat import Row, instances_file, status_folder
-from supervisor.cluster import heartbeats
-from supervisor.supervise import FILE
+from dataflows.heartbeat import SUPERVISOR, instances_file, status_folder
 
 STALE_S = 5.0
 _LOW_DISK = 1 << 30
 _LAG_S = 10.0
+_SUPERVISED = {"restarting", "stopping", "waiting"}
+"""States that only the supervisor knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,25 @@ class Status:
 def read_status(state_dir: Path, now: float | None = None) -> Status:
     """Return how the flow of a state folder is; `now` is in seconds since the epoch."""
     at = time.time() if now is None else now
-    rows = dict(sorted(heartbeats(state_dir).items()))
-    above = _supervisor(state_dir)
+    return status_of(heartbeats(state_dir), _supervisor(state_dir), at, alive)
+
+
+def status_of(
+    processes: Mapping[int, Row], above: Row | None, at: float, alive: Callable[[int], bool]
+) -> Status:
+    """Return how a flow is.
+
+    Args:
+        processes: Heartbeats by process.
+        above: The supervisor's account, if there is one.
+        at: The time now, in seconds since the epoch.
+        alive: Says whether the process of an id lives; of another machine nobody can tell: True.
+
+    """
+    rows = dict(sorted(processes.items()))
     if not rows and above is None:
         return Status("none")
-    state = _state(rows, above, at)
+    state = _State(at, alive).of(rows, above)
     symbols = {key: one for row in rows.values() for key, one in row["symbols"].items()}
     links = {key: n for row in rows.values() for key, n in row["links"].items()}
     written = [row["written"] for row in (*rows.values(), *([above] if above else []))]
@@ -90,6 +105,17 @@ def read_status(state_dir: Path, now: float | None = None) -> Status:
     )
 
 
+def heartbeats(state_dir: Path) -> dict[int, Row]:
+    """Return the heartbeats that are there, by process; unreadable ones are left out."""
+    found: dict[int, Row] = {}
+    for path in status_folder(state_dir).glob("[0-9]*.json"):
+        try:
+            found[int(path.stem)] = orjson.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+    return found
+
+
 def read_instances(state_dir: Path) -> list[Row]:
     """Return how each instance of a strategy is on each symbol, as told last."""
     found: list[Row] = []
@@ -101,31 +127,34 @@ def read_instances(state_dir: Path) -> list[Row]:
     return sorted(found, key=lambda row: (row["instance"], row["key"]))
 
 
-def _state(rows: Mapping[int, Row], above: Row | None, now: float) -> str:
-    watched = above is not None and above["state"] != "stopped" and _fresh(above, now)
-    if above is not None and watched and above["state"] in {"restarting", "stopping", "waiting"}:
-        return str(above["state"])
-    wanted = int(above["processes"]) if above is not None and watched else 1
-    if len(rows) < wanted:
-        return "starting" if watched else "dead"
-    states = [_one(row, now) for row in rows.values()]
-    if watched and set(states) & {"dead", "stopped"}:
-        return "restarting"
-    order = ("dead", "frozen", "failed", "stopping", "starting", "stopped")
-    return next((state for state in order if state in states), "running")
+@dataclass(frozen=True, slots=True)
+class _State:
+    now: float
+    alive: Callable[[int], bool]
 
+    def of(self, rows: Mapping[int, Row], above: Row | None) -> str:
+        watched = above is not None and above["state"] != "stopped" and self._fresh(above)
+        if above is not None and watched and above["state"] in _SUPERVISED:
+            return str(above["state"])
+        wanted = int(above["processes"]) if above is not None and watched else 1
+        if len(rows) < wanted:
+            return "starting" if watched else "dead"
+        states = [self._one(row) for row in rows.values()]
+        if watched and set(states) & {"dead", "stopped"}:
+            return "restarting"
+        order = ("dead", "frozen", "failed", "stopping", "starting", "stopped")
+        return next((state for state in order if state in states), "running")
 
-def _one(row: Row, now: float) -> str:
-    state = str(row["state"])
-    if state in {"stopped", "failed"}:
-        return state
-    if not alive(int(row["pid"])):
-        return "dead"
-    return state if _fresh(row, now) else "frozen"
+    def _one(self, row: Row) -> str:
+        state = str(row["state"])
+        if state in {"stopped", "failed"}:
+            return state
+        if not self.alive(int(row["pid"])):
+            return "dead"
+        return state if self._fresh(row) else "frozen"
 
-
-def _fresh(row: Row, now: float) -> bool:
-    return alive(int(row["pid"])) and now - float(row["written"]) < STALE_S
+    def _fresh(self, row: Row) -> bool:
+        return self.alive(int(row["pid"])) and self.now - float(row["written"]) < STALE_S
 
 
 def _wrong(
@@ -162,7 +191,7 @@ def _troubles(
 
 def _supervisor(state_dir: Path) -> Row | None:
     try:
-        row: Row = orjson.loads((status_folder(state_dir) / FILE).read_bytes())
+        row: Row = orjson.loads((status_folder(state_dir) / SUPERVISOR).read_bytes())
     except (OSError, ValueError):
         return None
     return row
