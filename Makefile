@@ -7,7 +7,6 @@ MINUTES ?= 120
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PACKAGES := core telemetry connectors strategies simulator config dataflows supervisor reports cli bench
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test test-fast lint fmt types layers check chaos soak bench lock clean

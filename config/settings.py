@@ -23,7 +23,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from config.api import ApiConfig
+from config.notify import NotifyConfig
 from config.recovery import RecoveryConfig, SupervisorConfig
+from config.telemetry import MetricsConfig, TracesConfig
 from connectors.binance.config import BinanceConfig
 from connectors.parquet.config import LakeConfig
 from connectors.redis.config import RedisConfig
@@ -139,7 +142,11 @@ class Settings(BaseSettings):
     ] = Path("state")
     recovery: RecoveryConfig = RecoveryConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
+    api: ApiConfig = ApiConfig()
+    notify: NotifyConfig = NotifyConfig()
     log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    traces: TracesConfig = TracesConfig()
 
     @property
     def recovery_store(self) -> Path | None:

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+from config.secret import OPEN
 from config.settings import Settings
 from connectors.redis.board import Board
 from core.market.errors import ServiceError
@@ -204,7 +205,7 @@ class Supervisor:
             hidden.unlink()
         file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(file, "w") as out:
-            out.write(self._settings.model_dump_json())
+            out.write(self._settings.model_dump_json(context=OPEN))
         hidden.replace(path)
         return path.absolute()
 

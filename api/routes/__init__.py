@@ -1,0 +1,1 @@
+"""One module per part of the API; each has a `router`."""

@@ -1,0 +1,59 @@
+"""What the routes of the API work with; made once, when the app starts."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import redis.asyncio
+from fastapi import Depends, Request
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from config.settings import Settings
+from dataflows.addresses import address
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that outlives a request.
+
+    Attributes:
+        settings: In force.
+        bus: Redis; answers are text.
+        started: When the app was made, seconds of the monotonic clock.
+
+    """
+
+    settings: Settings
+    bus: redis.asyncio.Redis
+    started: float = field(default_factory=time.monotonic)
+
+
+def make_services(settings: Settings) -> Services:
+    """Return them.
+
+    Raises:
+        ServiceError: It is not known where Redis is.
+
+    """
+    bus = redis.asyncio.Redis.from_url(
+        address(settings),
+        decode_responses=True,
+        protocol=2,
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=2.0,
+        retry=Retry(ExponentialWithJitterBackoff(), 2),
+    )
+    return Services(settings, bus)
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the app that a request came to."""
+    found: Services = request.app.state.services
+    return found
+
+
+With = Annotated[Services, Depends(services_of)]
+"""A route's parameter: ``async def route(own: With)``."""

@@ -1,0 +1,1 @@
+"""Programs that read what flows publish: consumers, database workers, notifications."""
