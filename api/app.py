@@ -3,16 +3,25 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from api import problems
-from api.routes import system
+from api.routes import instances, session, strategies, symbols, system
+from api.security.door import Door
 from api.services import make_services
 from client.models import Problem
 from config.settings import Settings
 
 V1 = "/api/v1"
+
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
+    "expose_headers": ["ETag", "Idempotency-Replayed", "Location", "Retry-After"],
+}
 
 _ERRORS: dict[int | str, dict[str, object]] = {
     "4XX": {"model": Problem, "description": "What is wrong with the request."},
@@ -48,4 +57,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = own
     problems.install(app)
     app.include_router(system.router)
+    app.include_router(session.router, prefix=V1)
+    app.include_router(symbols.router, prefix=V1)
+    app.include_router(strategies.router, prefix=V1)
+    app.include_router(instances.router, prefix=V1)
+    app.add_middleware(Door, config=settings.api)
+    if settings.api.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(settings.api.cors_origins), **_CORS)
     return app

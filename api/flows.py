@@ -45,6 +45,12 @@ class Flow:
         return tuple(sorted(key.partition(":")[2] for key in keys))
 
     @property
+    def exchange(self) -> str:
+        """The exchange of its keys."""
+        rows = self.status.processes.values()
+        return str(next((row["exchange"] for row in rows), "binance"))
+
+    @property
     def following(self) -> tuple[str, ...]:
         """The symbols that it follows."""
         rows = self.status.processes.values()

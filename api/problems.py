@@ -1,8 +1,11 @@
 """Errors as ``application/problem+json`` (RFC 9457), which name the field and the way out."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
+import redis
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -21,6 +24,7 @@ from core.market.errors import (
 LOG = logging.getLogger("cryptotools.api")
 
 MEDIA_TYPE = "application/problem+json"
+_SHORT = 80
 
 
 class ProblemError(Exception):
@@ -77,11 +81,16 @@ def install(app: FastAPI) -> None:
     async def _ours(_request: Request, error: CryptoToolsError) -> JSONResponse:
         return answer(of(error))
 
+    @app.exception_handler(redis.RedisError)
+    async def _away(_request: Request, error: redis.RedisError) -> JSONResponse:
+        return answer(of(redis_away(error)))
+
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        said = said_of(first)
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        return answer(ProblemError(422, str(first["msg"]), field=where))
+        return answer(ProblemError(422, said, field=where))
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
@@ -92,6 +101,19 @@ def install(app: FastAPI) -> None:
     async def _fault(request: Request, error: Exception) -> JSONResponse:
         LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return answer(ProblemError(500, "our fault; the log has more"))
+
+
+def said_of(error: Mapping[str, Any]) -> str:
+    """Return what pydantic says of a value, with the value where it is short."""
+    said = str(error["msg"]).removeprefix("Value error, ")
+    value = error.get("input")
+    short = isinstance(value, str | int | float | bool) and len(str(value)) <= _SHORT
+    return f"`{value}`: {said}" if short else said
+
+
+def redis_away(error: Exception) -> ServiceError:
+    """Return what is to be said when Redis does not answer."""
+    return ServiceError("redis", str(error) or type(error).__name__, hint="is it running?")
 
 
 def of(error: CryptoToolsError) -> ProblemError:

@@ -9,10 +9,25 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from api.security.limits import RateLimit
+from api.security.tokens import TokenFile, tokens_file
+from api.symbols import Listings
 from config.settings import Settings
 from dataflows.addresses import address
 
 _TIMEOUT_S = 5.0
+
+
+_STRANGERS_PER_MINUTE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Calls per minute: of known callers, their commands, and those whose token is wrong."""
+
+    requests: RateLimit
+    commands: RateLimit
+    strangers: RateLimit
 
 
 @dataclass(slots=True)
@@ -22,13 +37,23 @@ class Services:
     Attributes:
         settings: In force.
         bus: Redis; answers are text.
+        tokens: Who may come in.
+        limits: How often.
+        listings: What the exchange lists.
         started: When the app was made, seconds of the monotonic clock.
 
     """
 
     settings: Settings
     bus: redis.asyncio.Redis
+    tokens: TokenFile
+    limits: Limits
+    listings: Listings
     started: float = field(default_factory=time.monotonic)
+
+    def patience(self, wait: float | None) -> float:
+        """Return how many seconds a command may take, as the caller said or else the settings."""
+        return self.settings.api.command_seconds if wait is None else wait
 
 
 def make_services(settings: Settings) -> Services:
@@ -46,7 +71,15 @@ def make_services(settings: Settings) -> Services:
         socket_connect_timeout=2.0,
         retry=Retry(ExponentialWithJitterBackoff(), 2),
     )
-    return Services(settings, bus)
+    own = settings.api
+    limits = Limits(
+        RateLimit(own.requests_per_minute),
+        RateLimit(own.commands_per_minute),
+        RateLimit(_STRANGERS_PER_MINUTE),
+    )
+    return Services(
+        settings, bus, TokenFile(tokens_file(settings)), limits, Listings(settings.binance)
+    )
 
 
 def services_of(request: Request) -> Services:

@@ -22,7 +22,8 @@ app = typer.Typer(
 )
 
 _COMMANDS = (
-    "demo", "run", "up", "status", "replay", "backtest", "simulate", "record", "backfill", "tail",
+    "demo", "run", "up", "api", "token", "status", "replay", "backtest", "simulate", "record",
+    "backfill", "tail",
     "symbols", "strategy", "paper", "ml", "certify", "gaps", "verify", "verify_parity",
     "doctor", "config", "bench", "version",
 )  # fmt: skip

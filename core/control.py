@@ -41,7 +41,8 @@ class InstanceCommand(_Message):
         id: The sender's name for it.
         action: ``add``: it runs as `spec` says. ``update``: it goes on with the `params` given,
             the others as they are. ``pause``: it goes on watching and says nothing. ``resume``: it
-            speaks again. ``remove``: it is gone.
+            speaks again. ``stop``: it ends and is kept in mind. ``start``: one that was stopped
+            runs, warmed up anew. ``remove``: it is gone.
         instance: Its name.
         spec: For ``add``: as in the settings, without the instance.
         params: For ``update``.
@@ -52,7 +53,7 @@ class InstanceCommand(_Message):
     """
 
     id: CommandId
-    action: Literal["add", "update", "pause", "resume", "remove"]
+    action: Literal["add", "update", "pause", "resume", "stop", "start", "remove"]
     instance: Annotated[str, Field(min_length=1, max_length=64)]
     spec: dict[str, Any] = {}
     params: dict[str, Any] = {}

@@ -89,7 +89,7 @@ def _wanted_row(said: Wanted, *, configured: bool) -> Row:
     return {
         "instance": said.spec.instance,
         "version": said.command or CONFIGURED,
-        "state": said.state,
+        "state": "stopped" if said.stopped else said.state,
         "configured": configured,
         "spec": said.spec.model_dump(mode="json", exclude={"instance"}),
     }

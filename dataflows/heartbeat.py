@@ -29,8 +29,9 @@ EVERY_S = 1.0
 SUPERVISOR = "supervisor.json"
 """Where a supervisor tells of itself, beside the heartbeats."""
 
-INSTANCES_EVERY = 3
-"""Beats between two accounts of all instances of strategies, which may be thousands."""
+_INSTANCES_A_BEAT = 300
+"""Instances of strategies may be thousands: with more, they are told of in every other beat, and so
+on."""
 _ORPHAN_GRACE_S = 30.0
 
 
@@ -137,7 +138,10 @@ class Heartbeat:
         }
 
     def _tells_instances(self, state: str) -> bool:
-        return bool(state) or self._beats % INSTANCES_EVERY == 1
+        count = sum(len(told) for told in list(self._pulse.told.values()))
+        count += len(self._settings.strategies)
+        rows = count * max(1, len(self._pulse.newest))
+        return bool(state) or self._beats % (1 + rows // _INSTANCES_A_BEAT) == 0
 
     def _show(self, row: Row, instances: list[Row] | None) -> None:
         board = self._board = self._board or board_of(self._settings)

@@ -5,7 +5,7 @@ data, with the klines that the instance needs to begin where one that ran from t
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,6 +21,12 @@ from strategies.registry import REGISTRY, Registry
 from strategies.spec import InstanceSpec, Wanted
 
 _MOST_KLINES = 20_000
+
+
+class _Meant(NamedTuple):
+    spec: InstanceSpec
+    state: Literal["running", "paused", "removed"]
+    stopped: bool = False
 
 
 class InstancePlanner:
@@ -54,50 +60,54 @@ class InstancePlanner:
         told = standing.get(name)
         now = Wanted.model_validate_json(told.payload) if told else self._from_settings(name)
         _as_expected(command, now)
-        spec, state = self._meant(command, now)
+        spec, state, stopped = self._meant(command, now)
         configured = self._configured.get(name)
         code = now.code if now else ""
-        if command.action in ("add", "update"):
+        if command.action in ("add", "update", "start"):
             code = self._registry.reread(spec.name)
         wanted = Wanted(
-            command=command.id, spec=spec, state=state, configured=configured, code=code
-        )
+            command=command.id, spec=spec, state=state, stopped=stopped,
+            configured=configured, code=code,
+        )  # fmt: skip
         # One that the settings have is told everywhere: where it is not to run, it must go.
         message = Standing(
             symbols=spec.watched if configured is None else (EVERY,),
             payload=wanted.model_dump_json(),
             klines={} if state == "removed" else self._klines(spec),
         )
-        return Tell(name, message, lasting=state != "removed" or configured is not None)
+        kept = state != "removed" or stopped or configured is not None
+        return Tell(name, message, lasting=kept)
 
     def _from_settings(self, name: str) -> Wanted | None:
         spec = self._configured.get(name)
         return None if spec is None else Wanted(spec=spec)
 
-    def _meant(
-        self, command: InstanceCommand, now: Wanted | None
-    ) -> tuple[InstanceSpec, Literal["running", "paused", "removed"]]:
-        gone = now is None or now.state == "removed"
+    def _meant(self, command: InstanceCommand, now: Wanted | None) -> _Meant:
         if command.action == "add":
-            spec = self._spec(command.instance, command.spec)
-            if now is not None and not gone and now.spec != spec:
-                hint = "update it, or remove it first"
-                raise StrategyError(
-                    command.instance, "there is an instance of this name", hint=hint
-                )
-            return spec, "running"
-        if now is None or gone:
+            return self._added(command, now)
+        if now is None or (now.state == "removed" and not now.stopped):
             why = "there is no instance of this name"
             raise StrategyError(command.instance, why, hint=self._names())
         match command.action:
             case "update":
                 body = now.spec.model_dump() | {"params": now.spec.params | command.params}
-                return self._spec(command.instance, body), now.state
-            case "pause":
-                return now.spec, "paused"
-            case "resume":
-                return now.spec, "running"
-        return now.spec, "removed"
+                return _Meant(self._spec(command.instance, body), now.state, now.stopped)
+            case "remove":
+                return _Meant(now.spec, "removed")
+            case "stop":
+                return _Meant(now.spec, "removed", stopped=True)
+            case "start":
+                return _Meant(now.spec, "running")
+        if now.stopped:
+            raise StrategyError(command.instance, "it is stopped", hint="start it")
+        return _Meant(now.spec, "paused" if command.action == "pause" else "running")
+
+    def _added(self, command: InstanceCommand, now: Wanted | None) -> _Meant:
+        spec = self._spec(command.instance, command.spec)
+        if now is not None and now.state != "removed" and now.spec != spec:
+            why = "there is an instance of this name"
+            raise StrategyError(command.instance, why, hint="update it, or remove it first")
+        return _Meant(spec, "running")
 
     def _spec(self, instance: str, body: Mapping[str, object]) -> InstanceSpec:
         try:

@@ -266,9 +266,9 @@ class StrategyHost:
         if wanted.state == "removed" or not self._concerns(wanted.spec):
             self._lanes.drop(name, was)
             self._lanes.tidy()
-            if configured is None:
+            if configured is None and not wanted.stopped:
                 del self._commanded[name]
-            return "removed", ""
+            return "removed", "stopped" if wanted.stopped else ""
         same_code = wanted.code == ("" if before is None else before.code)
         if was is not None and was.spec == wanted.spec and same_code and not was.error:
             was.paused = wanted.state == "paused"

@@ -181,7 +181,7 @@ class Registry:
                 raise StrategyError(spec.name, f"two instances named `{spec.instance}`", hint=hint)
 
     def catalogue(self) -> list[dict[str, Any]]:
-        """Return what there is, by name: ``name version about origin parameters``.
+        """Return what there is, by name: ``name version about origin parameters legs``.
 
         `about` is the first paragraph of the docstring, `parameters` a JSON schema.
         """
@@ -196,6 +196,7 @@ class Registry:
             "about": " ".join(about.split()),
             "origin": entry.origin,
             "parameters": entry.strategy.Params.model_json_schema(),
+            "legs": list(entry.strategy.legs),
         }
 
     def _take(self, found: Found) -> list[StrategyError]:

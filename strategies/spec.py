@@ -101,6 +101,7 @@ class Wanted(BaseModel):
         command: Id of the command; empty: the settings themselves.
         spec: Its strategy, klines and parameters.
         state: ``paused``: it goes on watching and says nothing.
+        stopped: With ``removed``: it is kept in mind, to be started again.
         configured: What the settings said of it when the command came; None: nothing.
         code: What the strategy's file was when the command came; empty for a built-in one.
 
@@ -111,6 +112,7 @@ class Wanted(BaseModel):
     command: str = ""
     spec: InstanceSpec
     state: Literal["running", "paused", "removed"] = "running"
+    stopped: bool = False
     configured: InstanceSpec | None = None
     code: str = ""
 

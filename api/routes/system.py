@@ -20,6 +20,13 @@ async def health(own: With) -> Health:
     return Health(uptime_s=round(time.monotonic() - own.started, 1))
 
 
+@router.get("/ready")
+async def ready(own: With) -> Health:
+    """Say that requests can be answered: Redis is there."""
+    await own.bus.ping()
+    return Health(uptime_s=round(time.monotonic() - own.started, 1))
+
+
 @router.get("/version")
 async def get_version() -> Version:
     """Say what runs."""

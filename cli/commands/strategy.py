@@ -1,41 +1,37 @@
 """``cryptotools strategy …``: what strategies there are, and which instances a flow runs."""
 
-import time
-import uuid
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.markup import escape
 
 from cli.commands.strategy_files import register_files
 from cli.options import ConfigFile, Set, overrides, params
 from cli.output import ERR, OUT, Json, print_json, table
+from cli.remote import client_of
+from client.control import Instance as Running
+from client.control import InstanceAnswer, NewInstance, OnSymbol
 from config.settings import Settings
-from connectors.redis.control import Sender
-from connectors.redis.keys import stream_key
-from connectors.redis.reader import Reader
-from core.control import InstanceCommand
-from core.market.errors import ServiceError, StrategyError
-from core.market.symbols import Instrument
+from core.market.errors import ServiceError
 from dataflows.account import Row
-from dataflows.addresses import address
 from dataflows.setup import prepare
-from dataflows.status import read_instances, read_status
 from strategies.registry import REGISTRY
-from strategies.spec import InstanceSpec, basket_key
 
 _SECONDS = 30.0
 
 _STATES = {
     "pause": "Let an instance watch and say nothing.",
     "resume": "Let a paused instance speak again.",
+    "stop": "End an instance and keep it in mind.",
+    "start": "Run one that was stopped, warmed up as if it had run all the time.",
     "remove": "End an instance; what it said stays.",
 }
 
 Instance = Annotated[str, typer.Argument(help="Name of the instance.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcome.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, max=60, help="Seconds to wait for the outcome.")
+]
 Param = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter.")
 ]
@@ -57,8 +53,8 @@ def _register_views(group: typer.Typer) -> None:
     @group.command(name="list")
     def list_(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
         """List the strategies that there are, and the instances that the flow runs."""
-        settings = prepare(config, overrides(set_))
-        catalogue, rows = REGISTRY.catalogue(), read_instances(settings.state_dir)
+        settings = _settings(config, set_)
+        catalogue, rows = REGISTRY.catalogue(), _running(settings)
         if json:
             print_json({"strategies": catalogue, "instances": rows})
             return
@@ -78,7 +74,7 @@ def _register_views(group: typer.Typer) -> None:
     ) -> None:
         """Show a strategy's parameters, or how an instance is on each symbol."""
         settings = prepare(config, overrides(set_))
-        rows = [r for r in read_instances(settings.state_dir) if r["instance"] == name]
+        rows = [r for r in _running(settings) if r["instance"] == name]
         found = next((s for s in REGISTRY.catalogue() if s["name"] == name), None)
         if found is None and not rows:
             REGISTRY.find(name)  # says what there is
@@ -113,10 +109,16 @@ def _register_changes(group: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Run an instance from now on, warmed up as if it had run from the start."""
+        settings = _settings(config, set_)
+        if not settings.api.url:
+            REGISTRY.find(strategy)  # a misspelt one is found before anything is sent
         legs = {one: str(value).upper() for one, value in params(leg).items()}
-        spec = {"name": strategy, "interval": interval, "symbols": symbol or ["*"],
-                "params": params(param), "legs": legs}  # fmt: skip
-        _command(_settings(config, set_), "add", name or strategy, wait, json=json, spec=spec)
+        new = NewInstance(
+            name=strategy, instance=name, interval=interval, symbols=tuple(symbol or ["*"]),
+            params=params(param), legs=legs,
+        )  # fmt: skip
+        with client_of(settings, wait) as api:
+            _show_changes(api.add(new), wait, json=json)
 
     @group.command()
     def update(
@@ -132,8 +134,8 @@ def _register_changes(group: typer.Typer) -> None:
 
         Parameters that are not named stay.
         """
-        changed = params(param)
-        _command(_settings(config, set_), "update", instance, wait, json=json, params=changed)
+        with client_of(_settings(config, set_), wait) as api:
+            _show_changes(api.update(instance, params(param)), wait, json=json)
 
 
 def _register_states(group: typer.Typer) -> None:
@@ -150,7 +152,9 @@ def _to_state(action: str) -> Callable[..., None]:
         *,
         json: Json = False,
     ) -> None:
-        _command(_settings(config, set_), action, instance, wait, json=json)
+        with client_of(_settings(config, set_), wait) as api:
+            answer = api.remove(instance) if action == "remove" else api.put(instance, action)
+            _show_changes(answer, wait, json=json)
 
     return change
 
@@ -159,82 +163,41 @@ def _settings(config: Any, set_: list[str] | None) -> Settings:  # noqa: ANN401 
     return prepare(config, overrides(set_))
 
 
-def _command(
-    settings: Settings, action: Any, instance: str, wait: float, *, json: bool, **more: Any  # noqa: ANN401 - checked by the model
-) -> None:  # fmt: skip
-    command = InstanceCommand(id=uuid.uuid4().hex, action=action, instance=instance, **more)
-    if action == "add":
-        REGISTRY.find(command.spec["name"])  # a misspelt one is found before anything is sent
-    url = address(settings)
-    keys = set(read_status(settings.state_dir).symbols)
-    keys |= {row["key"] for row in read_instances(settings.state_dir)} | _basket(command, keys)
-    reader, sender = Reader(url), Sender(url)
-    since = {stream_key(key, "event"): reader.last_id(stream_key(key, "event")) for key in keys}
-    shards = [f"shard-{n}" for n in range(settings.binance.shards)]
-    until = time.monotonic() + wait
-    outcomes = sender.send(command, shards, wait)
-    refused = [o.reason for o in outcomes if o.state == "refused"]
-    if refused:
-        raise StrategyError(instance, refused[0].partition(": ")[2] or refused[0])
-    if len(outcomes) < len(shards):
+def _show_changes(answer: InstanceAnswer, wait: float, *, json: bool) -> None:
+    rows = [result for result in answer.results if not result.subject.startswith("shard-")]
+    if json:
+        print_json([row.model_dump() for row in rows])
+    elif rows:
+        shown: list[tuple[object, ...]] = [
+            (escape(row.subject), row.state, escape(row.reason)) for row in rows
+        ]
+        OUT.print(table("symbol", "state", "", rows=shown))
+    elif answer.outcome != "accepted":
+        ERR.print("passed on; no symbol has reached it yet")
+    if answer.outcome == "accepted":
         raise ServiceError(
             "flow",
-            f"{len(outcomes)} of {len(shards)} shards have answered within {wait:g} s",
-            hint="is it running (`cryptotools status`)? The command waits for it",
+            f"not all have answered within {wait:g} s",
+            hint="is it well (`cryptotools status`)? The command waits for it",
         )
-    exact = _basket(command, keys) or _named(command, set(read_status(settings.state_dir).symbols))
-    wanted = exact if action == "add" else _running(settings, instance, exact)
-    _show_changes(_changes(reader, since, command.id, wanted, until), json=json)
 
 
-def _named(command: InstanceCommand, keys: set[str]) -> set[str]:
-    named = {symbol.upper() for symbol in command.spec.get("symbols", ["*"])}
-    return {key for key in keys if "*" in named or Instrument.from_key(key).symbol in named}
-
-
-def _basket(command: InstanceCommand, keys: set[str]) -> set[str]:
-    # The key under which an instance with legs speaks.
-    if not command.spec.get("legs") or not keys:
-        return set()
+def _running(settings: Settings) -> list[Row]:
+    # Of a flow that does not run there are none.
     try:
-        spec = InstanceSpec.model_validate({**command.spec, "instance": command.instance})
-    except ValidationError:
-        return set()  # the flow says what is wrong with it
-    return {basket_key(min(keys), spec)}
+        with client_of(settings) as api:
+            found = api.instances()
+    except ServiceError:
+        return []
+    return [row for one in found for row in _rows_of(one)]
 
 
-def _running(settings: Settings, instance: str, otherwise: set[str]) -> set[str]:
-    rows = read_instances(settings.state_dir)
-    return {row["key"] for row in rows if row["instance"] == instance} or otherwise
-
-
-def _changes(
-    reader: Reader, since: dict[str, str], command: str, wanted: set[str], until: float
-) -> list[Row]:
-    found: list[Row] = []
-    for entries in reader.follow(since):
-        for entry in entries:
-            if entry.fields.get("command") == command:
-                found.append({"key": entry.stream.key, **entry.fields})
-                wanted.discard(entry.stream.key)
-        if not wanted or time.monotonic() > until:
-            break
-    return found
-
-
-def _show_changes(rows: list[Row], *, json: bool) -> None:
-    if json:
-        print_json(rows)
-        return
-    shown: list[tuple[object, ...]] = [
-        (escape(row["key"]), row["state"], escape(row["detail"])) for row in rows
-    ]
-    if shown:
-        OUT.print(table("symbol", "state", "", rows=shown))
-    else:
-        ERR.print("passed on; no symbol has reached it yet")
-    if any(row["state"] == "refused" for row in rows):
-        raise typer.Exit(2)
+def _rows_of(one: Running) -> list[Row]:
+    own = {"instance": one.instance, "strategy": one.spec.name, "interval": one.spec.interval,
+           "flow": one.flow, "version": one.version}  # fmt: skip
+    if not one.symbols:  # stopped, or no data has come yet
+        return [own | OnSymbol(key="-", state=one.state, params=one.spec.params).model_dump()]
+    return [own | symbol.model_dump() for symbol in one.symbols]
 
 
 def _instances(rows: list[Row]) -> Any:  # noqa: ANN401 - something rich can print

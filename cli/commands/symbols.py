@@ -1,62 +1,76 @@
-"""``cryptotools symbols list|add|remove``: what a running flow follows."""
+"""``cryptotools symbols list|search|add|remove``: what a running flow follows."""
 
-import uuid
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.markup import escape
 
 from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json, table
-from config.settings import Settings, load
-from connectors.redis.control import Sender
-from core.control import Outcome, SymbolsCommand
-from core.market.errors import ConfigError, ServiceError
-from dataflows.addresses import address
-from dataflows.status import read_status
+from cli.remote import client_of
+from client.control import Result, SymbolsAnswer
+from core.market.errors import ServiceError
+from dataflows.setup import prepare
 
 _SECONDS = 20.0
 
-Action = Literal["subscribe", "unsubscribe"]
-
-_CHANGES: dict[str, tuple[Action, str]] = {
-    "add": ("subscribe", "Follow more symbols, from their newest trades on; kept over restarts."),
-    "remove": ("unsubscribe", "Follow symbols no more; what was stored of them stays."),
-}
-
 Symbols = Annotated[list[str], typer.Argument(help="Such as BTCUSDT, in any case.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcome.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, max=60, help="Seconds to wait for the outcome.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help="List or change what a running flow follows.")
     app.add_typer(group, name="symbols")
+    _register_views(group)
+    _register_changes(group)
 
+
+def _register_views(group: typer.Typer) -> None:
     @group.command(name="list")
     def list_(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
-        """List the symbols that the flow follows, with their last trades."""
-        found = read_status(load(config, overrides=overrides(set_)).state_dir)
-        following = {s for row in found.processes.values() for s in row["following"]}
-        known = {key.partition(":")[2]: one for key, one in found.symbols.items()}
+        """List the symbols that flows follow, with their last trades."""
+        with client_of(prepare(config, overrides(set_))) as api:
+            found = api.symbols()
         if json:
-            print_json({symbol: known.get(symbol) for symbol in sorted(following)})
+            print_json({one.symbol: one.model_dump(exclude={"symbol"}) for one in found})
             return
-        rows: list[tuple[object, ...]] = []
-        for symbol in sorted(following):
-            one = known.get(symbol) or {}
-            last, at = one.get("last_id"), one.get("known_until")
-            rows.append((escape(symbol), "-" if last is None else last, (at or "-")[:23]))
-        OUT.print(table("symbol", "last trade", "complete until", rows=rows, right=(1,)))
+        rows: list[tuple[object, ...]] = [
+            (escape(one.symbol), "-" if one.last_id is None else one.last_id,
+             (one.known_until or "-")[:23], one.gaps_open)
+            for one in found
+        ]  # fmt: skip
+        names = ("symbol", "last trade", "complete until", "gaps open")
+        OUT.print(table(*names, rows=rows, right=(1, 3)))
 
-    for name, (action, about) in _CHANGES.items():
-        group.command(name=name, help=about)(_changing(action))
+    @group.command()
+    def search(
+        query: Annotated[str, typer.Argument(help="Part of a symbol.")] = "",
+        limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Search the symbols that the exchange lists."""
+        with client_of(prepare(config, overrides(set_))) as api:
+            found = api.search(query, limit)
+        if json:
+            print_json([one.model_dump() for one in found])
+            return
+        rows: list[tuple[object, ...]] = [
+            (escape(one.symbol), one.base, one.quote, one.status, "yes" if one.followed else "")
+            for one in found
+        ]
+        OUT.print(table("symbol", "base", "quote", "status", "followed", rows=rows))
 
 
-def _changing(action: Action) -> Callable[..., None]:
-    def change(
+def _register_changes(group: typer.Typer) -> None:
+    @group.command()
+    def add(
         symbols: Symbols,
         wait: Wait = _SECONDS,
         config: ConfigFile = None,
@@ -64,47 +78,39 @@ def _changing(action: Action) -> Callable[..., None]:
         *,
         json: Json = False,
     ) -> None:
-        _command(action, symbols, load(config, overrides=overrides(set_)), wait, json=json)
+        """Follow more symbols, from their newest trades on; kept over restarts."""
+        with client_of(prepare(config, overrides(set_)), wait) as api:
+            _show([api.subscribe(*symbols)], wait, json=json)
 
-    return change
-
-
-def _command(
-    action: Action,
-    symbols: list[str],
-    settings: Settings,
-    wait: float,
-    *,
-    json: bool,
-) -> None:
-    named = tuple(dict.fromkeys(symbol.upper() for symbol in symbols))
-    try:
-        command = SymbolsCommand(id=uuid.uuid4().hex, action=action, symbols=named)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError("symbols", f"`{first['input']}`: {first['msg']}") from None
-    sender = Sender(address(settings))
-    try:
-        outcomes = sender.send(command, named, wait)
-    finally:
-        sender.close()
-    _show(outcomes, json=json)
-    silent = [s for s in named if s not in {outcome.subject for outcome in outcomes}]
-    if silent:
-        raise ServiceError(
-            "flow",
-            f"nobody has answered for {' '.join(silent)} within {wait:g} s",
-            hint="is it running (`cryptotools status`)? The command waits for it",
-        )
-    if any(outcome.state == "refused" for outcome in outcomes):
-        raise typer.Exit(2)
+    @group.command()
+    def remove(
+        symbols: Symbols,
+        wait: Wait = _SECONDS,
+        config: ConfigFile = None,
+        set_: Set = None,
+        *,
+        json: Json = False,
+    ) -> None:
+        """Follow symbols no more; what was stored of them stays."""
+        with client_of(prepare(config, overrides(set_)), wait) as api:
+            _show([api.unsubscribe(symbol) for symbol in symbols], wait, json=json)
 
 
-def _show(outcomes: list[Outcome], *, json: bool) -> None:
+def _show(answers: Iterable[SymbolsAnswer], wait: float, *, json: bool) -> None:
+    given = list(answers)
+    results: list[Result] = [result for answer in given for result in answer.results]
     if json:
-        print_json([outcome.model_dump() for outcome in outcomes])
-    elif outcomes:
+        print_json([result.model_dump() for result in results])
+    elif results:
         rows: list[tuple[object, ...]] = [
-            (escape(o.subject or "-"), o.state, escape(o.reason)) for o in outcomes
+            (escape(r.subject or "-"), r.state, escape(r.reason)) for r in results
         ]
         OUT.print(table("symbol", "outcome", "", rows=rows))
+    if any(answer.outcome == "accepted" for answer in given):
+        raise ServiceError(
+            "flow",
+            f"not all have answered within {wait:g} s",
+            hint="is it well (`cryptotools status`)? The command waits for it",
+        )
+    if any(answer.outcome == "partly" for answer in given):
+        raise typer.Exit(2)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import orjson
@@ -47,6 +47,8 @@ class _Filter(_Answer):
 class _Listing(_Answer):
     symbol: str
     status: str = ""
+    base_asset: str = ""
+    quote_asset: str = ""
     filters: list[_Filter] = []
 
 
@@ -62,6 +64,15 @@ class Info:
     scales: dict[str, tuple[int, int]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     server_us: int = 0
+
+
+class Listed(NamedTuple):
+    """A symbol that the exchange lists; `status` is TRADING where it can be traded."""
+
+    symbol: str
+    status: str
+    base: str
+    quote: str
 
 
 async def check_symbols(config: BinanceConfig, symbols: tuple[str, ...]) -> None:
@@ -161,13 +172,18 @@ class Rest:
                     raise self._unknown(symbol)
         return found
 
+    async def listed(self) -> list[Listed]:
+        """Return every symbol that there is."""
+        body = await self._info((), urgent=False)
+        return [Listed(r.symbol, r.status, r.base_asset, r.quote_asset) for r in body.symbols]
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def _info(self, part: tuple[str, ...], *, urgent: bool) -> _ExchangeInfo:
         names = {"symbols": orjson.dumps(list(part)).decode()}
-        params = names if self._market.info_by_symbols else {}
+        params = names if part and self._market.info_by_symbols else {}
         weight = self._market.info_weight
         try:
             text = await self._get("/exchangeInfo", params, weight, urgent=urgent)
