@@ -30,20 +30,28 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     tokens = TokenFile(tokens_file(settings))
     check_binding(settings, tokens=bool(tokens.all()))
-    app = create_app(settings)
+    server = uvicorn.Server(server_config(settings))
     with _listening(settings.api.host, settings.api.port) as own:
-        config = uvicorn.Config(
-            app,
-            log_config=None,  # logging is configured in one place
-            access_log=False,
-            server_header=False,
-            http="httptools",
-            ws="websockets-sansio",
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        server = uvicorn.Server(config)
         announce(address_of(own))
         server.run(sockets=[own])
+
+
+def server_config(settings: Settings) -> uvicorn.Config:
+    """Return how the app is served.
+
+    Raises:
+        ServiceError: It is not known where Redis is.
+
+    """
+    return uvicorn.Config(
+        create_app(settings),
+        log_config=None,  # logging is configured in one place
+        access_log=False,
+        server_header=False,
+        http="httptools",
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
 
 
 def address_of(listening: socket.socket) -> str:
