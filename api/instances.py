@@ -1,5 +1,6 @@
 """Instances of strategies: which there are, and commands that change them."""
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,6 +19,10 @@ from core.market.errors import CryptoToolsError
 from core.market.symbols import Instrument
 from strategies.registry import REGISTRY
 from strategies.spec import InstanceSpec, basket_key
+
+_LOOK_S = 0.3
+_LOOK_AGAIN_S = 0.03
+_TOLD_S = 2.0
 
 
 async def all_instances(own: Services) -> list[Instance]:
@@ -100,7 +105,7 @@ async def command(own: Services, caller: str, told: InstanceCommand, to: Aim) ->
     heard = {o.subject for o in outcomes} >= set(flow.shards)
     made: list[Change] = []
     if heard and not refused:
-        made = await changes(own, since, told.id, keys, until)
+        made, keys = await _carried_out(own, told, flow, keys, since, until)
         refused = [c.fields["detail"] for c in made if c.fields["state"] == "refused"]
     outcome = "refused" if refused else "applied" if _all_told(heard, made, keys) else "accepted"
     detail = refused[0] if refused else ""
@@ -108,7 +113,24 @@ async def command(own: Services, caller: str, told: InstanceCommand, to: Aim) ->
                detail=detail)  # fmt: skip
     if refused:
         raise _refusal(told, refused[0])
+    if outcome == "accepted" and not heard:
+        return _not_yet(told, outcomes)
     return await _answer(own, told, outcome, [*map(_of_shard, outcomes), *map(_of_key, made)])
+
+
+async def _carried_out(
+    own: Services, told: InstanceCommand, flow: Flow, keys: set[str], since: dict[str, str],
+    until: float,
+) -> tuple[list[Change], set[str]]:  # fmt: skip
+    # A symbol that was left in the last second is still on the board, and its host says nothing.
+    made: list[Change] = []
+    while (left := keys - {change.key for change in made}) and time.monotonic() < until:
+        made += await changes(own, since, told.id, left, min(until, time.monotonic() + _LOOK_S))
+        if {change.key for change in made} < keys:
+            now = (await read_flows(own.bus)).get(flow.name, flow)
+            gone = {key for key in keys if key not in now.status.symbols and "~" not in key}
+            keys -= gone
+    return made, keys
 
 
 def _check(told: InstanceCommand, before: Instance | None) -> None:
@@ -146,12 +168,15 @@ def _refusal(told: InstanceCommand, reason: str) -> ProblemError:
     return ProblemError(409, text, hint=f"GET the instance `{told.instance}` and look at it")
 
 
+def _not_yet(told: InstanceCommand, outcomes: list[Outcome]) -> Answer:
+    results = list(map(_of_shard, outcomes))
+    return Answer(InstanceAnswer(command=told.id, outcome="accepted", results=results), 202)
+
+
 async def _answer(
     own: Services, told: InstanceCommand, outcome: str, results: list[Result]
 ) -> Answer:
-    now = next((i for i in await all_instances(own) if i.instance == told.instance), None)
-    if now is not None and now.version != told.id:
-        now = _foreseen(now, told)  # flows tell of themselves once per second
+    now = await _as_told(own, told)
     answer = InstanceAnswer(
         command=told.id,
         outcome="applied" if outcome == "applied" else "accepted",
@@ -162,12 +187,17 @@ async def _answer(
     return Answer(answer, status, f'"{told.id}"')
 
 
-def _foreseen(now: Instance, told: InstanceCommand) -> Instance:
-    states = {"pause": "paused", "stop": "stopped", "update": now.state}
-    state = states.get(told.action, "running")
-    params = now.spec.params | told.params if told.action == "update" else now.spec.params
-    spec = now.spec.model_copy(update={"params": params})
-    return now.model_copy(update={"version": told.id, "state": state, "spec": spec})
+async def _as_told(own: Services, told: InstanceCommand) -> Instance | None:
+    # Who has an answer and asks again must see what was done: the flow tells of it at once, and
+    # the board has it a moment later.
+    until = time.monotonic() + _TOLD_S
+    while True:
+        found = await all_instances(own)
+        now = next((one for one in found if one.instance == told.instance), None)
+        done = now is None if told.action == "remove" else now and now.version == told.id
+        if done or time.monotonic() > until:
+            return now
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _of_shard(outcome: Outcome) -> Result:

@@ -28,12 +28,23 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         ServiceError: The port cannot be had, or it is not known where Redis is.
 
     """
-    tokens = TokenFile(tokens_file(settings))
-    check_binding(settings, tokens=bool(tokens.all()))
+    check_binding(settings, tokens=bool(TokenFile(tokens_file(settings)).all()))
     server = uvicorn.Server(server_config(settings))
     with _listening(settings.api.host, settings.api.port) as own:
         announce(address_of(own))
         server.run(sockets=[own])
+
+
+def probe(settings: Settings) -> str:
+    """Return the address that `serve` would announce, if it could serve now.
+
+    Raises:
+        ConfigError, ServiceError: As `serve` does.
+
+    """
+    check_binding(settings, tokens=bool(TokenFile(tokens_file(settings)).all()))
+    with _listening(settings.api.host, settings.api.port) as own:
+        return address_of(own)
 
 
 def server_config(settings: Settings) -> uvicorn.Config:

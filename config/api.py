@@ -14,6 +14,7 @@ class ApiConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    enabled: Annotated[bool, Field(description="Have `cryptotools up` serve it.")] = True
     host: Annotated[
         str, Field(description="Address to listen at; others than loopback need tokens.")
     ] = "127.0.0.1"

@@ -33,6 +33,7 @@ _INSTANCES_A_BEAT = 300
 """Instances of strategies may be thousands: with more, they are told of in every other beat, and so
 on."""
 _ORPHAN_GRACE_S = 30.0
+_TOGETHER_S = 0.05
 
 
 def status_folder(state_dir: Path) -> Path:
@@ -102,6 +103,7 @@ class Heartbeat:
     def end(self) -> None:
         """Say that the flow has ended as it should."""
         self._done.set()
+        self._pulse.changed.set()
         self.beat(state="stopped")
         if self._board is not None:
             self._board.close()
@@ -159,7 +161,12 @@ class Heartbeat:
         self._done.set()  # what is told of it last is what matters
 
     def _run(self) -> None:
-        while not self._done.wait(EVERY_S):
+        while not self._done.is_set():
+            if self._pulse.changed.wait(EVERY_S):
+                self._done.wait(_TOGETHER_S)  # what comes at once is told at once
+                self._pulse.changed.clear()
+            if self._done.is_set():
+                return
             self.beat()
             if self._parent and os.getppid() != self._parent:
                 self._orphaned()

@@ -3,6 +3,7 @@
 Written by the engine's workers, each for instruments of its own; read by the heartbeat's thread.
 """
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,6 +31,7 @@ class Pulse:
         following: By shard, the symbols that are followed now.
         holes: By key, the last id of every hole that was ever opened and may still be.
         skew_us: The exchange's clock minus ours when the source began.
+        changed: Set by what people wait to see: a command was obeyed.
 
     """
 
@@ -45,6 +47,7 @@ class Pulse:
         self.told: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.holes: defaultdict[str, list[int]] = defaultdict(list)
         self.skew_us: int | None = None
+        self.changed = threading.Event()
 
     def see(self, batch: Iterable[tuple[str, Item]]) -> None:
         """Look at what a source hands out."""
@@ -102,6 +105,8 @@ class Pulse:
         self.following[frame.key] = (known | frozenset(more)) - frozenset(less)
         if "tell" in body:
             self._told(frame.key, body["tell"])
+        if body:
+            self.changed.set()
 
     def _told(self, shard: str, said: Mapping[str, Any]) -> None:
         told = self.told[shard]

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from dataflows.process import claimed
 from dataflows.recovery import prepare_store
 from supervisor.causes import USAGE, Cause
 from supervisor.cluster import Cluster, Hurry, Shape
+from supervisor.companion import Companion
 from supervisor.frozen import FrozenWatch
 from supervisor.patience import Patience
 from supervisor.server import RedisKeeper
@@ -62,15 +63,24 @@ class Supervisor:
         processes: How many; more than one are a cluster on this machine.
         workers: Worker threads in each.
         fresh: Begin a new recovery store.
+        beside: Programs that run as long as the flow does, by name: their arguments, to which the
+            path of the settings in force is added.
 
     """
 
     def __init__(
-        self, settings: Settings, *, processes: int = 1, workers: int = 1, fresh: bool = False
+        self,
+        settings: Settings,
+        *,
+        processes: int = 1,
+        workers: int = 1,
+        fresh: bool = False,
+        beside: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._settings = settings
         self._processes, self._workers, self._fresh = processes, workers, fresh
         self._stop = threading.Event()
+        self._beside = dict(beside or {})
         self._hurry = Hurry()
         self._account = _Account()
         self._began = time.time()
@@ -97,7 +107,7 @@ class Supervisor:
                 processes=self._processes,
                 workers=self._workers,
             )
-            with self._redis():
+            with self._redis(), self._companions(shape.saved):
                 try:
                     return self._keep(shape, [lock.file for lock in locks])
                 finally:
@@ -222,6 +232,19 @@ class Supervisor:
             yield
         finally:
             keeper.end()
+
+    @contextmanager
+    def _companions(self, saved: Path) -> Iterator[None]:
+        started = [
+            Companion(name, [*command, str(saved)]) for name, command in self._beside.items()
+        ]
+        for one in started:
+            one.start()
+        try:
+            yield
+        finally:
+            for one in started:
+                one.end()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

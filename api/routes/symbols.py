@@ -1,5 +1,7 @@
 """Symbols: which are followed, which there are; follow more or fewer."""
 
+import asyncio
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -18,6 +20,8 @@ from core.control import SymbolsCommand
 from core.market.errors import SymbolError
 from core.market.symbols import Instrument
 
+_LOOK_AGAIN_S = 0.03
+_TOLD_S = 2.0
 _SEARCH = "/api/v1/symbols/search"
 
 router = APIRouter(prefix="/symbols", tags=["symbols"])
@@ -109,9 +113,21 @@ async def _commanded(own: Services, caller: str, told: SymbolsCommand, to: Aim) 
                detail=detail)  # fmt: skip
     if outcome is None:
         raise ProblemError(422, detail, field="symbols", hint=f"see {_SEARCH}")
+    if outcome != "accepted":
+        await _until_told(own, told, {o.subject for o in outcomes if o.state == "applied"})
     results = [Result(subject=o.subject, state=o.state, reason=o.reason) for o in outcomes]
     answer = SymbolsAnswer(command=told.id, outcome=outcome, results=results)
     return Answer(answer, 202 if outcome == "accepted" else 200)
+
+
+async def _until_told(own: Services, told: SymbolsCommand, changed: set[str]) -> None:
+    # Who has an answer and asks again must see what was done.
+    until = time.monotonic() + _TOLD_S
+    while time.monotonic() < until:
+        now = {one.symbol for one in await _all(own)}
+        if changed <= now if told.action == "subscribe" else not changed & now:
+            return
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _outcome(

@@ -1,9 +1,14 @@
 """``cryptotools up``: the live job under supervision, with all that it needs on this machine."""
 
+import sys
+import threading
+import time
+import webbrowser
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 
 from cli.commands.config import as_toml
@@ -19,13 +24,15 @@ from cli.options import (
     recovery_overrides,
 )
 from cli.output import ERR
+from cli.screen import screen
 from config.settings import Settings
 from core.market.errors import ConfigError, ServiceError
 from dataflows.claim import holder_of, state_lock
 from dataflows.setup import prepare
 from supervisor.supervise import Supervisor
 
-_ALONE = "--simulate has settings of its own: leave --config and --set out"
+_ALONE = "--demo has settings of its own: leave --config and --set out"
+_OPEN_S = 60.0
 
 
 def register(app: typer.Typer) -> None:
@@ -43,39 +50,97 @@ def register(app: typer.Typer) -> None:
         *,
         no_recovery: NoRecovery = False,
         fresh: Fresh = False,
-        simulate: Annotated[
-            bool, typer.Option("--simulate", help="Follow a simulated exchange, started here.")
+        port: Annotated[
+            int, typer.Option("--port", "-p", min=-1, max=65_535, help="Of the API.")
+        ] = -1,
+        api: Annotated[bool, typer.Option(help="Serve the API and the dashboard.")] = True,
+        browser: Annotated[
+            bool, typer.Option("--open", help="Open the dashboard in a browser.")
+        ] = False,
+        demo: Annotated[
+            bool,
+            typer.Option("--demo", "--simulate", help="Follow a simulated exchange, started here."),
         ] = False,
         directory: Annotated[
-            Path, typer.Option("--dir", help="Folder of all files of --simulate.")
-        ] = Path("simulated"),
-        speed: Annotated[
-            float, typer.Option(help="Market seconds per second of --simulate.")
-        ] = SPEED,
+            Path, typer.Option("--dir", help="Folder of all files of --demo.")
+        ] = Path("demo"),
+        speed: Annotated[float, typer.Option(help="Market seconds per second of --demo.")] = SPEED,
     ) -> None:
-        """Run live, supervised: Redis and the flow are started, and started again. Ctrl-C ends it.
+        """Run live, supervised: Redis, flow, API and dashboard. Ctrl-C ends them.
 
         A flow that crashes or freezes goes on from its last snapshot. A mistake in the settings
         ends it at once, too many failures within five minutes end it with exit code 3.
         """
         with ExitStack() as stack:
-            if simulate:
+            if demo:
                 if config or set_ or recovery or no_recovery:
-                    raise ConfigError("--simulate", _ALONE)
-                settings, hint = _simulated(stack, directory, speed)
+                    raise ConfigError("--demo", _ALONE)
+                settings, hint = _simulated(stack, directory, speed, port)
             else:
                 tree = recovery_overrides(overrides(set_), recovery, no_recovery=no_recovery)
+                if port >= 0:
+                    tree.setdefault("api", {})["port"] = port
                 settings = prepare(config, tree)
                 hint = f" -c {config}" if config else ""
-            _announce(settings, hint)
-            supervisor = Supervisor(settings, processes=processes, workers=workers, fresh=fresh)
-            code = supervisor.run()
+            code = _supervised(
+                settings,
+                hint,
+                workers,
+                processes,
+                fresh=fresh,
+                api=api and settings.api.enabled,
+                browser=browser,
+            )
         if code:
             raise typer.Exit(code)
         ERR.print("stopped; everything is written")
 
 
-def _simulated(stack: ExitStack, directory: Path, speed: float) -> tuple[Settings, str]:
+def _supervised(
+    settings: Settings,
+    hint: str,
+    workers: int,
+    processes: int,
+    *,
+    fresh: bool,
+    api: bool,
+    browser: bool,
+) -> int:
+    address = _free_address(settings) if api and settings.api.port else ""
+    supervisor = Supervisor(
+        settings, processes=processes, workers=workers, fresh=fresh, beside=_beside(api=api)
+    )
+    if browser and address:
+        threading.Thread(target=_open, args=(address,), daemon=True).start()
+    with screen(settings.state_dir, _hints(settings, hint, address)):
+        return supervisor.run()
+
+
+def _beside(*, api: bool) -> dict[str, list[str]]:
+    command = [sys.executable, "-m", "cli.main"]
+    return {"API": [*command, "api", "--saved"]} if api else {}
+
+
+def _free_address(settings: Settings) -> str:
+    # Before anything starts: a port that is taken, or one that everybody could reach.
+    from api.serve import probe  # only here: its libraries take a while
+
+    return probe(settings)
+
+
+def _open(address: str) -> None:
+    until = time.monotonic() + _OPEN_S
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{address}/ready", timeout=1.0).is_success:
+                webbrowser.open(address)
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+
+
+def _simulated(stack: ExitStack, directory: Path, speed: float, port: int) -> tuple[Settings, str]:
     holder = holder_of(state_lock(directory / "state"))
     if holder:  # its folder is not to be made anew
         why = f"process {holder} runs a flow on it"
@@ -84,15 +149,17 @@ def _simulated(stack: ExitStack, directory: Path, speed: float) -> tuple[Setting
     found = stack.enter_context(exchange(speed))
     quiet = demo_settings(directory, found)
     log = quiet.log.model_copy(update={"level": "info"})
-    settings = quiet.model_copy(update={"log": log})
+    api = quiet.api.model_copy(update={"port": port} if port >= 0 else {})
+    settings = quiet.model_copy(update={"log": log, "api": api})
     file = directory / "cryptotools.toml"
     file.write_text(as_toml(settings.model_dump(mode="json")) + "\n")
     return settings, f" -c {file}"
 
 
-def _announce(settings: Settings, hint: str) -> None:
-    ERR.print(
-        f"following {' '.join(settings.symbols)} on {settings.binance.ws or '(no endpoint)'}; "
-        f"lake in {settings.lake.path}\n"
-        f"look with: cryptotools status{hint} --watch"
-    )
+def _hints(settings: Settings, hint: str, address: str) -> list[str]:
+    place = settings.binance.ws or "(no endpoint)"
+    lines = [
+        f"following {' '.join(settings.symbols)} on {place}; lake in {settings.lake.path}",
+        f"look with: cryptotools status{hint} --watch",
+    ]
+    return [f"dashboard: {address}", *lines] if address else lines

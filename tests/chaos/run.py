@@ -83,6 +83,7 @@ class Flow:
         self.peak_mib = 0  # of one process, until it was asked to end
         settings = {
             "SYMBOLS": ",".join(SYMBOLS),
+            "API__ENABLED": "false",
             "BINANCE__WS_URL": sim.ws_url,
             "BINANCE__REST_URL": sim.rest_url,
             "BINANCE__SHARDS": "2",

@@ -41,7 +41,8 @@ class Job:
 
     def __init__(self, folder: Path, sim: Simulator | None, **more: str) -> None:
         self.folder = folder
-        settings = {"SYMBOLS": ",".join(SYMBOLS), "RECOVERY__SNAPSHOT_SECONDS": "1"}
+        settings = {"SYMBOLS": ",".join(SYMBOLS), "RECOVERY__SNAPSHOT_SECONDS": "1",
+                    "API__ENABLED": "false"}  # fmt: skip
         if sim is not None:
             settings |= {"BINANCE__WS_URL": sim.ws_url, "BINANCE__REST_URL": sim.rest_url,
                          "BINANCE__BACKOFF_BASE": "0.1"}  # fmt: skip

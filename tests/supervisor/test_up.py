@@ -166,7 +166,7 @@ def test_instances_come_change_and_go_by_commands(job: Make, calm: Simulator) ->
     assert (code, "7m" in said) == (2, True)
     code, said = own.run("strategy", "update", "nobody", "-p", "period=3")
     assert code == 2
-    assert "there is no instance of this name" in said
+    assert "there is no instance `nobody`" in said
 
     def states() -> dict[str, set[str]]:
         rows = json.loads(own.run("strategy", "list", "--json")[1])["instances"]
