@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import problems
+from api.description import describe
 from api.routes import instances, session, strategies, symbols, system
 from api.security.door import Door
 from api.services import make_services
-from client.models import Problem
 from config.settings import Settings
 
 V1 = "/api/v1"
@@ -21,11 +21,6 @@ _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
     "expose_headers": ["ETag", "Idempotency-Replayed", "Location", "Retry-After"],
-}
-
-_ERRORS: dict[int | str, dict[str, object]] = {
-    "4XX": {"model": Problem, "description": "What is wrong with the request."},
-    "5XX": {"model": Problem, "description": "Redis is away, or our fault."},
 }
 
 
@@ -49,13 +44,13 @@ def create_app(settings: Settings) -> FastAPI:
         title="CryptoTools",
         version=version("cryptotools"),
         lifespan=lifespan,
-        responses=_ERRORS,
         openapi_url=f"{V1}/openapi.json",
         docs_url=None,  # the stock pages load their scripts from elsewhere
         redoc_url=None,
     )
     app.state.services = own
     problems.install(app)
+    describe(app)
     app.include_router(system.router)
     app.include_router(session.router, prefix=V1)
     app.include_router(symbols.router, prefix=V1)

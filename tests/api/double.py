@@ -36,6 +36,7 @@ def settings_at(url: str, folder: Path, **more: Any) -> Settings:  # noqa: ANN40
         overrides={
             "redis": {"url": url},
             "symbols": ["BTCUSDT", "ETHUSDT"],
+            "binance": {"ws_url": "ws://127.0.0.1:1", "rest_url": "http://127.0.0.1:1"},
             "state_dir": str(folder / "state"),
             "lake": {"path": str(folder / "lake")},
             "recording": {"path": str(folder / "recordings")},
