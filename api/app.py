@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import problems
 from api.description import describe
-from api.routes import instances, session, strategies, symbols, system
+from api.routes import instances, page, session, strategies, symbols, system
 from api.security.door import Door
 from api.services import make_services
 from config.settings import Settings
@@ -56,6 +56,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(symbols.router, prefix=V1)
     app.include_router(strategies.router, prefix=V1)
     app.include_router(instances.router, prefix=V1)
+    if settings.api.dashboard:
+        app.include_router(page.router)
     app.add_middleware(Door, config=settings.api)
     if settings.api.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.api.cors_origins), **_CORS)
