@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import problems
-from api.routes import system
+from api.routes import data, system
 from api.services import make_services
 from client.models import Problem
 from config.settings import Settings
@@ -48,4 +48,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = own
     problems.install(app)
     app.include_router(system.router)
+    app.include_router(data.router, prefix=V1)
     return app

@@ -27,10 +27,12 @@ _MOST = (1 << 63) - 1
 
 def key_of(settings: Settings, symbol: str, field: str = "symbol") -> str:
     """Return the key of a symbol as callers write it: BTCUSDT or binance:BTCUSDT."""
-    exchange, colon, name = symbol.rpartition(":")
+    given, _, name = symbol.rpartition(":")
+    exchange = given or settings.binance.place.exchange
     try:
-        found = Instrument.of(name, exchange if colon else settings.binance.place.exchange)
-        return Instrument.from_key(found.key).key
+        if name.startswith("shard-"):  # a connection, whose events are asked for like a symbol's
+            return Instrument.from_key(f"{exchange}:{name}").key
+        return Instrument.from_key(Instrument.of(name, exchange).key).key
     except SymbolError as error:
         raise ProblemError(422, str(error), field=field) from None
 

@@ -68,7 +68,9 @@ async def join(own: Services, query: Query, count: int) -> Joined:
     if away is not None and not there:
         raise away
     table = await to_thread.run_sync(_both, held, tail, query, more)
-    end = place_of(table, count - 1, query) if table is not None and table.num_rows > count else None
+    end = (
+        place_of(table, count - 1, query) if table is not None and table.num_rows > count else None
+    )
     return Joined(None if table is None else table.slice(0, count), end, there, away is None)
 
 

@@ -69,7 +69,7 @@ async def streams_of(bus: Redis, query: Query) -> list[tuple[str, str]]:
 
 async def stream_names(bus: Redis) -> list[str]:
     """Return the names of all streams."""
-    registered: Any = await bus.smembers(REGISTRY)  # type: ignore[misc]  # typed for both clients
+    registered: Any = await bus.smembers(REGISTRY)
     if registered:
         return list(registered)
     return [name async for name in bus.scan_iter(match=PATTERN, count=1000, _type="stream")]

@@ -59,6 +59,14 @@ def decode(path: Path, columns: list[str] | None = None) -> Table:
         raise unreadable(path, error) from error
 
 
+def schema(path: Path) -> pa.Schema:
+    """Return the columns of a file of the lake, or raise `FileError`."""
+    try:
+        return pq.read_schema(path)
+    except BROKEN as error:
+        raise unreadable(path, error) from error
+
+
 def unreadable(path: Path, error: Exception) -> FileError:
     """Return what to raise for a file that cannot be read."""
     return FileError(

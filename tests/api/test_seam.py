@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from api.data.join import join
 from api.data.query import Query
 from api.data.shapes import EVENTS, KLINES, SIGNALS, TRADES, Shape
 from api.services import Services
+from connectors.redis.codec import rows_of
 from core.market.events import Connected, Gap, InstanceChanged
 from core.market.intervals import MINUTE_US, interval
 from core.market.kline import Kline
@@ -121,7 +123,7 @@ def test_each_row_comes_once_and_in_order_wherever_it_is(
     make: Callable[[int], Any],
     where: Where,
     size: int,
-    descending: bool,  # noqa: FBT001 - Hypothesis gives it
+    descending: bool,
     data: st.DataObject,
 ) -> None:
     market = markets()
@@ -145,10 +147,6 @@ def test_each_row_comes_once_and_in_order_wherever_it_is(
 
 
 def _items(shape: Shape, row: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - of any kind
-    from connectors.redis.codec import rows_of
-
-    import orjson
-
     _, flat = rows_of(row)
     texts = orjson.loads(flat[0])[2]
     return shape.items(shape.table([(row.key, dict(zip(texts[::2], texts[1::2], strict=True)))]))
@@ -175,7 +173,7 @@ def test_of_a_kline_that_was_issued_again_the_last_one_comes(
     markets: Callable[[], Any],
     where: Where,
     size: int,
-    descending: bool,  # noqa: FBT001 - Hypothesis gives it
+    descending: bool,
     late: list[int],
 ) -> None:
     market = markets()
