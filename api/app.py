@@ -7,7 +7,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import problems
-from api.routes import data, system
+from api.data.proof import Proofs
+from api.routes import data, indicators, performance, proof, system
 from api.services import make_services
 from client.models import Problem
 from config.settings import Settings
@@ -46,7 +47,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = own
+    app.state.proofs = Proofs(settings.lake.path)
     problems.install(app)
     app.include_router(system.router)
     app.include_router(data.router, prefix=V1)
+    app.include_router(indicators.router, prefix=V1)
+    app.include_router(proof.router, prefix=V1)
+    app.include_router(performance.router, prefix=V1)
     return app

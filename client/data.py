@@ -225,7 +225,7 @@ class DayItem(Model):
     rows: int | None = None
     repaired: int | None = None
     missing: Annotated[int | None, Field(description="How many ranges of ids.")] = None
-    reasons: Annotated[list[str], Field(default_factory=list)]
+    reasons: tuple[str, ...] = ()
 
 
 class Calendar(Model):
