@@ -13,6 +13,7 @@ from api.problems import ProblemError
 from connectors.parquet.tables import Table
 from core.indicators.base import Indicator, IndicatorError
 from core.indicators.registry import INDICATORS
+from core.market.intervals import DAY_US, Interval
 from core.market.kline import MEASURES
 
 MOST_WARMUP = 50_000
@@ -38,7 +39,7 @@ class Wanted:
         return min(MOST_WARMUP, max(self.indicator.lookback, self.indicator.convergence) - 1)
 
 
-def wanted(name: str, told: dict[str, str]) -> Wanted:
+def wanted(name: str, told: dict[str, str], interval: Interval) -> Wanted:
     """Return the indicator of a request, or refuse it with the parameter and the way out."""
     cls = INDICATORS.get(name)
     if cls is None:
@@ -47,6 +48,8 @@ def wanted(name: str, told: dict[str, str]) -> Wanted:
         raise ProblemError(422, f"no indicator `{name}`", field="name", hint=hint)
     known = dict(inspect.signature(cls).parameters)
     given = dict(told)
+    if "day" in known and interval.length_us:  # klines in a day
+        given.setdefault("day", str(max(1, DAY_US // interval.length_us)))
     source = given.pop("source", "close") if not cls.inputs else "close"
     if source not in MEASURES:
         hint = f"one of {' '.join(MEASURES)}"

@@ -20,6 +20,7 @@ from api.security.guard import Reader
 from api.services import Services, With
 from client.data import IndicatorPage
 from connectors.parquet.tables import Table
+from core.market.intervals import INTERVALS
 
 router = APIRouter(tags=["data"])
 
@@ -45,10 +46,10 @@ async def indicators(
     if asked.format != "json":
         raise ProblemError(422, "values of indicators come as JSON only", field="format")
     given = {n: text for n, text in request.query_params.items() if n not in _OWN}
-    want = wanted(name, given)
+    want = wanted(name, given, INTERVALS[interval_of(interval)])
     key = await known(own, symbol)
     query = Rows(
-        KLINES, (key,), interval_of(interval), asked.start_us, asked.end_us, asked.descending
+        KLINES, (key,), interval, asked.start_us, asked.end_us, asked.descending
     )
     query = replace(query, after=from_cursor(asked.cursor, query))
     page = await join(own, query, asked.rows)
