@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.data import proof
 from api.data.proof import Proofs
 from client.data import Calendar, Gaps, IndicatorPage, Performance
-from connectors.archive.source import ArchiveSource
 from connectors.parquet.config import LakeConfig
 from connectors.parquet.paper import newest_equity, read_equity, read_fills
 from connectors.parquet.reader import read_klines
 from connectors.parquet.sink import LakeSink
 from connectors.redis.config import RedisConfig
+from connectors.redis.embedded import EmbeddedServer
 from connectors.redis.sink import RedisSink
 from core.indicators.registry import INDICATORS
 from core.market.intervals import MINUTE_US, interval
 from core.paper.config import PaperConfig
 from core.paper.trips import trips_of
 from dataflows import engine
-from dataflows.certify import certificates
+from dataflows.certify import Book, certificates
 from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
 from dataflows.outputs import Outputs
@@ -64,7 +63,7 @@ def flowed(market: Market, path: Path, *, lake: bool = True, redis: bool = True)
     if redis:
         sinks["redis"] = RedisSink(RedisConfig(url=market.settings.redis.url))
     work = Work(plan, (FAST,), PaperConfig(cash=Decimal(1000), fill="open"))
-    engine.run(build({"files": ArchiveSource(found.archives)}, work, Outputs(sinks)))
+    engine.run(build(inputs_of(found), work, Outputs(sinks)))
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_values_of_a_page_are_those_of_an_indicator_that_ran_from_the_start(
 
 @pytest.fixture(scope="module")
 def walked_once(
-    server: Any,
+    server: EmbeddedServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Market:
     """A lake that many tests read: no Redis is needed for it."""
@@ -256,13 +255,13 @@ def test_a_verdict_is_kept_until_a_file_changes(
 ) -> None:
     days(market, tmp_path, range(700, 710))
     read: list[str] = []
-    real = proof.Book.certificate
+    real = Book.certificate
 
-    def counted(self: proof.Book, day: str) -> Any:  # noqa: ANN401 - as the real one
+    def counted(self: Book, day: str) -> Any:  # noqa: ANN401 - as the real one
         read.append(day)
         return real(self, day)
 
-    monkeypatch.setattr(proof.Book, "certificate", counted)
+    monkeypatch.setattr(Book, "certificate", counted)
     proofs = Proofs(market.lake)
     for _ in range(3):
         assert proofs.certificate(KEY, DAYS[1])[0].state.value == "incomplete"
