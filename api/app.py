@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from api import problems
 from api.data.proof import Proofs
-from api.routes import data, indicators, performance, proof, system
+from api.jobs.runner import Runner
+from api.routes import data, indicators, jobs, performance, proof, system
 from api.services import make_services
 from client.models import Problem
 from config.settings import Settings
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await app.state.jobs.close()
             await own.bus.aclose()
 
     app = FastAPI(
@@ -47,11 +49,13 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = own
+    app.state.jobs = Runner(own)
     app.state.proofs = Proofs(settings.lake.path)
     problems.install(app)
     app.include_router(system.router)
     app.include_router(data.router, prefix=V1)
     app.include_router(indicators.router, prefix=V1)
+    app.include_router(jobs.router, prefix=V1)
     app.include_router(proof.router, prefix=V1)
     app.include_router(performance.router, prefix=V1)
     return app

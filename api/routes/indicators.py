@@ -48,9 +48,7 @@ async def indicators(
     given = {n: text for n, text in request.query_params.items() if n not in _OWN}
     want = wanted(name, given, INTERVALS[interval_of(interval)])
     key = await known(own, symbol)
-    query = Rows(
-        KLINES, (key,), interval, asked.start_us, asked.end_us, asked.descending
-    )
+    query = Rows(KLINES, (key,), interval, asked.start_us, asked.end_us, asked.descending)
     query = replace(query, after=from_cursor(asked.cursor, query))
     page = await join(own, query, asked.rows)
     before = [] if page.table is None else await _before(own, query, page.table, want)
