@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from api import problems
 from api.data.proof import Proofs
 from api.jobs.runner import Runner
-from api.routes import data, indicators, jobs, performance, proof, system
+from api.routes import data, indicators, jobs, models, performance, proof, system
 from api.services import make_services
 from client.models import Problem
 from config.settings import Settings
@@ -56,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(data.router, prefix=V1)
     app.include_router(indicators.router, prefix=V1)
     app.include_router(jobs.router, prefix=V1)
+    app.include_router(models.router, prefix=V1)
     app.include_router(proof.router, prefix=V1)
     app.include_router(performance.router, prefix=V1)
     return app

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import orjson
@@ -313,4 +313,4 @@ def test_where_no_jobs_are_started_it_is_said(stocked: Market, serve: Serve) -> 
 
 
 def test_what_jobs_sort_by_is_what_reports_sort_by() -> None:
-    assert set(Sort.__args__) == set(SORTS)
+    assert set(get_args(Sort)) == set(SORTS)
