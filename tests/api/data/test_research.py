@@ -1,7 +1,6 @@
 """Indicators, performance, gaps and certificates over HTTP, over what the flow itself wrote."""
 
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +26,7 @@ from dataflows.klines import KlinePlan
 from dataflows.main import Work, build
 from dataflows.outputs import Outputs
 from dataflows.replay import inputs_of, look
-from strategies.spec import InstanceSpec
-from tests.api.test_data import Market, get
-
-START_US = 1_738_281_600_000_000
-KEY = "binance:BTCUSDT"
-COUNT = 600
-FAST = InstanceSpec(
-    name="rsi_reversal", instance="fast", params={"period": 3, "oversold": 45, "overbought": 55}
-)
-
-
-def walk(folder: Path, count: int = COUNT) -> Path:
-    """Write klines of a random walk as the exchange's archive has them."""
-    closes = (
-        10_000 * np.exp(np.cumsum(np.random.default_rng(1).normal(size=count)) * 4e-3)
-    ).tolist()
-    lines = []
-    for n, (first, last) in enumerate(pairwise([10_000.0, *closes])):
-        at = (START_US + n * MINUTE_US) // 1000
-        prices = [first, max(first, last) + 2, min(first, last) - 2, last]
-        cells = ",".join(f"{int(price) / 100:.2f}" for price in prices)
-        lines.append(f"{at},{cells},1.111,{at + 59_999},100,9,0.5,50,0\n")
-    path = folder / "BTCUSDT-1m.csv"
-    path.write_text("".join(lines))
-    return path
+from tests.api.data.markets import COUNT, FAST, KEY, START_US, Market, get, trades, walk
 
 
 def flowed(market: Market, path: Path, *, lake: bool = True, redis: bool = True) -> None:
@@ -107,10 +82,9 @@ def walked_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Market:
     """A lake that many tests read: no Redis is needed for it."""
-    from tests.api.conftest import Market as Made
 
     folder = tmp_path_factory.mktemp("walk")
-    made = Made(server.url, folder)
+    made = Market(server.url, folder)
     flowed(made, walk(folder), redis=False)
     return made
 
@@ -284,7 +258,6 @@ def test_a_calendar_that_takes_too_long_says_which_days_it_did_not_look_at(
 
 
 def test_a_day_whose_rows_are_still_in_a_log_is_open(market: Market) -> None:
-    from tests.api.test_data import trades
 
     market.files(trades(1, 50))
     market.log(trades(51, 60))

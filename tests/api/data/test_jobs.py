@@ -3,9 +3,7 @@
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,63 +13,15 @@ import httpx
 import orjson
 import pytest
 import redis
-import uvicorn
 
-from api.app import create_app
 from client.jobs import JobItem, Sort
-from config.settings import Settings
 from connectors.redis.keys import JOB_ENDS, JOBS
 from core.paper.config import PaperConfig
 from dataflows.backtest_window import FOREVER_US
 from reports.order import Data, check, identified, swept, understand
 from reports.plain import as_dict
 from reports.results import SORTS
-from tests.api.test_data import Market
-from tests.api.test_research import FAST, walk
-
-Serve = Callable[[Settings], httpx.Client]
-DEADLINE_S = 60.0
-
-
-class _Server(uvicorn.Server):
-    """Runs on a thread."""
-
-    def __init__(self, settings: Settings) -> None:
-        config = uvicorn.Config(create_app(settings), port=0, log_level="error", ws="none")
-        super().__init__(config)
-        self._thread = threading.Thread(target=self.run, daemon=True)
-        self._thread.start()
-        until(lambda: self.started)
-        port = self.servers[0].sockets[0].getsockname()[1]
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30)
-
-    def end(self) -> None:
-        self.client.close()
-        self.should_exit = True
-        self._thread.join(30)
-
-
-def until(done: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it is
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        found = done()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not come to pass in time")
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    servers: list[_Server] = []
-
-    def start(settings: Settings) -> httpx.Client:
-        servers.append(_Server(settings))
-        return servers[-1].client
-
-    yield start
-    for server in servers:
-        server.end()
+from tests.api.data.markets import DEADLINE_S, FAST, Market, Serve, Server, until, walk
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +159,7 @@ def test_so_many_run_at_once_and_wait_and_any_replica_can_end_them(
 
 @pytest.mark.slow
 def test_jobs_end_with_the_api_and_are_told_as_failed(stocked: Market, client: redis.Redis) -> None:
-    server = _Server(stocked.settings)
+    server = Server(stocked.settings)
     job = server.client.post("/jobs", json=long(stocked)).json()["id"]
     running(server.client, job)
     server.end()

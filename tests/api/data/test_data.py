@@ -1,6 +1,5 @@
 """Rows over HTTP: pages, parameters, downloads, what happens when one side is away."""
 
-import asyncio
 import csv
 import io
 from collections.abc import Callable
@@ -8,15 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
 from pydantic import BaseModel
 
-from api.app import create_app
 from client.data import (
     EquityItem,
     EventItem,
@@ -30,48 +26,12 @@ from client.data import (
 from connectors.parquet.reader import read_klines, read_trades
 from core.market import schemas
 from core.market.events import Connected, Gap
-from core.market.intervals import MINUTE_US, interval
+from core.market.intervals import MINUTE_US
 from core.market.kline import Kline, Status
 from core.market.ml import FeatureRow, Prediction
 from core.market.paper import Equity, Fill
 from core.market.signal import Side, Signal
-from core.market.trades import Trades
-
-KEY = "binance:BTCUSDT"
-START_US = 1_738_281_600_000_000  # 2025-01-31
-M1 = interval("1m")
-Market = Any
-"""`tests/api/conftest.py` has it."""
-
-
-def trades(first: int, last: int, scale: int = 2) -> Trades:
-    ids = np.arange(first, last + 1, dtype=np.int64)
-    return Trades(
-        KEY, scale, 5, ids, START_US + ids * 1000, 6_000_001 + ids % 7, 20_000 + ids, ids % 3 == 0
-    )
-
-
-def kline(n: int, **more: Any) -> Kline:  # noqa: ANN401 - fields of a kline
-    open_us = START_US + n * MINUTE_US
-    seq = (open_us + MINUTE_US) // 1000 << 20
-    told: dict[str, Any] = {"seq": seq, **more}
-    return Kline(
-        KEY, M1, open_us, open_us + MINUTE_US - 1, 2, 5, 6_000_010, 6_000_020, 6_000_000,
-        6_000_005 + n, 12_345, 740_700_000, 9, 100, 6_000_000, n, n + 8, **told,
-    )  # fmt: skip
-
-
-def get(market: Market, *paths: str, **headers: str) -> Any:  # noqa: ANN401 - one answer or several
-    async def ask() -> list[httpx.Response]:
-        app = create_app(market.settings)
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-            found = [await http.get(f"/api/v1{path}", headers=headers) for path in paths]
-        await app.state.services.bus.aclose()
-        return found
-
-    found = asyncio.run(ask())
-    return found[0] if len(found) == 1 else found
+from tests.api.data.markets import KEY, M1, START_US, Market, get, kline, trades
 
 
 def test_klines_come_as_exact_text_newest_first_and_page_by_page(market: Market) -> None:
@@ -160,7 +120,7 @@ def test_each_record_has_the_fields_of_its_model(market: Market) -> None:
     there = [answer.json()["items"] for answer in get(market, *paths)]
     market.files(*rows)
     both = [answer.json()["items"] for answer in get(market, *paths)]
-    with redis.Redis.from_url(market.settings.redis.url) as client:
+    with redis.Redis.from_url(market.settings.redis.url or "") as client:
         client.flushall()
     held = [answer.json()["items"] for answer in get(market, *paths)]
     for (path, model), *found in zip(paths.items(), there, both, held, strict=True):
