@@ -26,6 +26,12 @@ OUTCOMES = "md:~outcomes"
 FLOWS = "md:~flows"
 """A hash of how flows are, one field per process."""
 
+JOBS = "md:~jobs"
+"""A hash of replays and back-tests, one field per job: its record as JSON."""
+
+JOB_ENDS = "md:~jobs:ends"
+"""A hash of jobs that somebody wants to end, by their ids."""
+
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 
