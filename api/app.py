@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import problems
-from api.routes import system
+from api.routes import live, system
 from api.services import make_services
 from client.models import Problem
 from config.settings import Settings
@@ -32,7 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
-            yield
+            async with own.live.running():
+                yield
         finally:
             await own.bus.aclose()
 
@@ -48,4 +49,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = own
     problems.install(app)
     app.include_router(system.router)
+    app.include_router(live.router, prefix=V1)
     return app

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from api.live.hub import Hub
 from config.settings import Settings
 from dataflows.addresses import address
 
@@ -23,12 +24,17 @@ class Services:
         settings: In force.
         bus: Redis; answers are text.
         started: When the app was made, seconds of the monotonic clock.
+        live: Live push.
 
     """
 
     settings: Settings
     bus: redis.asyncio.Redis
     started: float = field(default_factory=time.monotonic)
+    live: Hub = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = Hub(self.bus, self.settings.api.live_clients)
 
 
 def make_services(settings: Settings) -> Services:
