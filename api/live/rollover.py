@@ -50,9 +50,7 @@ class Rollover:
 
     def closed(self, topic: str, opens_ms: int) -> Value | None:
         """Take note that a kline closed; return the forming one that waited for it."""
-        bar = self._bars.get(topic)
-        if bar is None:
-            return None
+        bar = self._bars.setdefault(topic, _Bar())
         bar.closed_ms = max(bar.closed_ms, opens_ms)
         return self._released(bar) if bar.shown_ms <= bar.closed_ms else None
 
