@@ -48,6 +48,8 @@ class Feed:
         self._keep = keep
         self.since: dict[str, str] = {}
         """Where reading goes on, per stream."""
+        self.begun = False
+        """Whether it is open."""
 
     async def open(self, names: Sequence[str], tail: Tail) -> None:
         """Take up where the log stands; begin behind what there is if nobody has begun yet."""
@@ -62,6 +64,7 @@ class Feed:
         if not tail.split:
             await self._heal(positions)
         self.since = {name: positions.get(name, ZERO) for name in names}
+        self.begun = True
 
     def follow(self, names: Sequence[str]) -> None:
         """Follow these streams; new ones from their first entry."""

@@ -22,6 +22,7 @@ from api.live.market import Market
 from api.live.ring import KEPT, Logged, Ring, read_logged
 from api.live.session import Session
 from api.live.tail import ZERO, Id, Tail, parse_id
+from api.live.tasks import end
 from api.live.ticker import Ticker
 from api.live.topics import Names, Route
 from api.problems import ProblemError
@@ -73,6 +74,11 @@ class Hub:
         return bool(self._failing)
 
     @property
+    def ready(self) -> bool:
+        """Whether it follows what comes."""
+        return self._feed.begun and self.ring is not None and not self.away
+
+    @property
     def clients(self) -> int:
         """How many are connected."""
         return len(self._sessions)
@@ -94,9 +100,7 @@ class Hub:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     # ---- for clients ----
 
@@ -123,14 +127,14 @@ class Hub:
             self.leave(one, one.topics)
 
     async def want(self, one: Session, topics: frozenset[str]) -> None:
-        """Have a client get what comes for topics, once it is known how they stand."""
-        self._interest.add(one, topics)
-        if self.away:
-            return
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(_GIVE_UP_S):
-                await self._market.prime()
-                await self._ticker.poll()
+        """Have a client get what comes for topics from here on, once it is known how they stand."""
+        with self._interest.held(topics):
+            if not self.away:
+                with contextlib.suppress(RedisError, OSError, TimeoutError):
+                    async with asyncio.timeout(_GIVE_UP_S):
+                        await self._market.prime()
+                        await self._ticker.prime(topics)
+            self._interest.add(one, topics)
 
     def leave(self, one: Session, topics: frozenset[str]) -> None:
         """Have a client get no more of these."""

@@ -1,6 +1,8 @@
 """What streams there are, and who wants what comes to them."""
 
-from collections.abc import Collection, Iterable
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
@@ -83,6 +85,7 @@ class Interest:
 
     def __init__(self) -> None:
         self._by_pattern: dict[str, set[Any]] = {}
+        self._held: Counter[str] = Counter()
         self.version = 0
         """Another number after each change of what is wanted at all."""
 
@@ -103,9 +106,20 @@ class Interest:
                 del self._by_pattern[pattern]
                 self.version += 1
 
+    @contextlib.contextmanager
+    def held(self, patterns: Collection[str]) -> Iterator[None]:
+        """Have topics count as wanted though nobody is told of them yet."""
+        self._held.update(patterns)
+        self.version += 1
+        try:
+            yield
+        finally:
+            self._held.subtract(patterns)
+            self._held = +self._held
+
     def wants(self, patterns: Iterable[str]) -> bool:
         """Whether anybody wants what goes by one of these."""
-        return any(pattern in self._by_pattern for pattern in patterns)
+        return any(p in self._by_pattern or p in self._held for p in patterns)
 
     def of(self, patterns: Iterable[str]) -> set[Any]:
         """Return who does."""

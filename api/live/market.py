@@ -164,6 +164,7 @@ class Market:
         if kind == "trade":
             self._added[name] = int(first["entries-added"])
             self._tapes[name] = deque((_json(fields) for _, fields in rows), maxlen=TAPE)
+            self._trade(route, list(self._tapes[name]), len(rows))
         elif kind == "equity":
             self._values[name] = {}
             self._take(name, rows)
@@ -176,8 +177,11 @@ class Market:
         closed_ms = standing[0].opens_ms if final else -1
         if rows and standing[-1].opens_ms <= closed_ms:
             standing.pop()
-        self._values[name] = {(route.topic,): standing[-1]} if standing else {}
-        shown_ms = standing[-1].opens_ms if standing else -1
+        self._values[name] = {}
+        shown_ms = -1
+        if standing:
+            shown_ms = standing[-1].opens_ms
+            self._show(name, route, (route.topic,), standing[-1])
         self._rollover.begin(route.topic, shown_ms=shown_ms, closed_ms=closed_ms)
 
     def _take(self, name: str, rows: list[Row]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -58,9 +58,10 @@ class Session:
         """
         new = read_topics(topics) - self.topics
         check_number(len(self.topics) + len(new))
-        self.topics |= new
+        known = {topic for topic, _ in self._hub.tapes(self.topics)}
         await self._hub.want(self, new)
-        self._look(new)
+        self.topics |= new
+        self._look(new, known)
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
         """Ask for fewer topics.
@@ -108,10 +109,11 @@ class Session:
         if taken.more and not self._hub.away:
             self.wake.set()
         if taken.reset:
-            self._look(self.topics)
+            self._look(self.topics, {topic for topic, _ in self._hub.tapes(self.topics)})
         values, tapes = self.mailbox.drain(klines=not taken.more)
         cursor = self.follower.cursor
-        moved = cursor != self._told and time.monotonic() >= self._sent_at + MOVED_S
+        due = self._told is None or time.monotonic() >= self._sent_at + MOVED_S
+        moved = cursor != self._told and due
         if self.n and not (taken.events or taken.reset or values or tapes or moved):
             return None
         self.n += 1
@@ -127,9 +129,10 @@ class Session:
         except (RedisError, OSError):
             return Taken(more=True)  # the status says so; asked again when it is back
 
-    def _look(self, topics: frozenset[str]) -> None:
+    def _look(self, topics: frozenset[str], known: Collection[str] = ()) -> None:
         for path, value in self._hub.snapshot(topics):
             self.mailbox.put(path, value)
         for topic, trades in self._hub.tapes(topics):
-            self.mailbox.trade(topic, trades, len(trades))
+            if topic not in known:
+                self.mailbox.trade(topic, trades, len(trades))
         self.wake.set()

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from api.live import frames
 from api.live.session import Session
 from api.live.tail import Id, parse_id
+from api.live.tasks import end
 from api.live.topics import read_topics
 from api.problems import ProblemError
 from api.security.guard import authenticate
@@ -159,20 +160,18 @@ async def _converse(socket: WebSocket, own: Services) -> None:
         try:
             await _read(socket, session, credit, sender)
         finally:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            await end([sender])
 
 
 async def _read(
     socket: WebSocket, session: Session, credit: Credit, sender: "asyncio.Task[None]"
 ) -> None:
     while True:
-        receiving = asyncio.ensure_future(_receive(socket))
+        receiving = asyncio.create_task(_receive(socket))
         try:
             await asyncio.wait({receiving, sender}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            receiving.cancel()
-            await asyncio.gather(receiving, return_exceptions=True)
+            await end([receiving])
         if receiving.cancelled():
             return  # the sender has ended: nobody listens
         message = receiving.result()

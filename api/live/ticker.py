@@ -68,6 +68,12 @@ class Ticker:
             self._away = why
             self._tell_status()
 
+    async def prime(self, topics: frozenset[str]) -> None:
+        """Look now if it is not known how these stand."""
+        known = {path[0] for path in self._values}
+        if (topics & {TICKER, STATUS}) - known:
+            await self.poll()
+
     async def poll(self) -> None:
         """Look at what somebody wants."""
         ticker, status = (self._interest.wants((topic,)) for topic in (TICKER, STATUS))

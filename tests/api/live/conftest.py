@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -39,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     stop(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(folder: Path) -> EmbeddedServer:
     return ensure(folder)
 
@@ -61,27 +62,28 @@ class Publisher:
     def add(self, kind: str, *, key: str = KEY, interval: str = "", **fields: str) -> str:
         name = stream_key(key, kind, interval)
         count = self._counts[name] = self._counts.get(name, 0) + 1
-        row = {"n": str(count), **fields}
-        self._client.xadd(name, dict(row), id=f"{1000 + count // 3}-{count}")
+        row: dict[Any, Any] = {"n": str(count), **fields}
+        if interval:
+            row["interval"] = interval
+        self._client.xadd(name, row, id=f"{1000 + count // 3}-{count}")
         if count == 1:
             self._client.sadd(REGISTRY, name)
         return name
 
+    def count(self, kind: str, *, key: str = KEY, interval: str = "") -> int:
+        """Return how many entries of a stream there are."""
+        return self._counts.get(stream_key(key, kind, interval), 0)
+
     def kline(self, kind: str, n: int, *, key: str = KEY, **fields: str) -> str:
         """Add the kline of minute `n`: final, or forming."""
         row = {
-            "interval": "1m", "open_ms": str(n * 60_000), "close_ms": str(n * 60_000 + 59_999),
+            "open_ms": str(n * 60_000), "close_ms": str(n * 60_000 + 59_999),
             "close": "1", "status": "final" if kind == "kline" else "forming",
         }  # fmt: skip
         return self.add(kind, key=key, interval="1m", **{**row, **fields})
 
     def trade(self, n: int, *, key: str = KEY, price: str = "1") -> str:
         return self.add("trade", key=key, id=str(n), time_us=str(n * 1000), price=price)
-
-
-@pytest.fixture
-def publisher(redis_client: redis.Redis) -> Publisher:
-    return Publisher(redis_client)
 
 
 class Api:
@@ -113,14 +115,6 @@ class Api:
             self.process.wait(60)
             self.process = None
         return time.monotonic() - began
-
-
-@pytest.fixture
-def api(redis_client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> Iterator[Api]:
-    found = Api(server.url, tmp_path)
-    found.start()
-    yield found
-    found.end(signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

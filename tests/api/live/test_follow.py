@@ -43,7 +43,8 @@ class Log:
         self.added += 1
         body = orjson.dumps({"n": str(self.added)}).decode()
         row = {"s": f"md:{{binance:A}}:{kind}", "i": "1-1", "b": body}
-        await self.bus.xadd(FEED, dict(row))
+        fields: dict[Any, Any] = row
+        await self.bus.xadd(FEED, fields)
 
     async def hear(self, followers: list[Follower]) -> None:
         """Hand on what came, as the hub does."""
