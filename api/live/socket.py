@@ -161,6 +161,17 @@ async def _converse(socket: WebSocket, own: Services) -> None:
             await _read(socket, session, credit, sender)
         finally:
             await end([sender])
+        await _give_up(socket, sender)
+
+
+async def _give_up(socket: WebSocket, sender: "asyncio.Task[None]") -> None:
+    """Close the connection of one who takes nothing, or whom we failed."""
+    error = None if sender.cancelled() else sender.exception()
+    if error is not None and not isinstance(error, TimeoutError | WebSocketDisconnect):
+        LOG.error("a live client could not be served", exc_info=error)
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+        async with asyncio.timeout(1.0):
+            await socket.close(1011)
 
 
 async def _read(
