@@ -17,6 +17,7 @@ from api.routes import (
     indicators,
     instances,
     jobs,
+    live,
     models,
     page,
     performance,
@@ -33,7 +34,8 @@ from config.settings import Settings
 V1 = "/api/v1"
 
 _PARTS = (
-    session, symbols, strategies, instances, data, indicators, jobs, models, proof, performance,
+    session, symbols, strategies, instances, data, indicators, jobs, models, proof,
+    performance, live,
 )  # fmt: skip
 
 _CORS: dict[str, Any] = {
@@ -55,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
-            yield
+            async with own.live.running():
+                yield
         finally:
             await app.state.jobs.close()
             await own.bus.aclose()
