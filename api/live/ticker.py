@@ -205,4 +205,5 @@ def _reduced(flow: Flow) -> dict[str, Any]:
         "gaps_open": status.gaps_open,
         "backlog_rows": status.backlog_rows,
         "rows": status.rows,
+        "intervals": flow.intervals,
     }

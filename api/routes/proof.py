@@ -122,7 +122,12 @@ async def certificates(
     last = None if to is None else _day(to, "to")
 
     def found() -> list[Day]:
-        return proofs.calendar(key, _chosen(proofs.days(key), first, last))
+        try:
+            return proofs.calendar(key, _chosen(proofs.days(key), first, last))
+        except FileError as error:
+            if not _is_empty(error):
+                raise
+            return []  # a symbol that is followed since today has no day yet
 
     return Calendar(items=[_item(day) for day in await _held(found, limiter, key)])
 
@@ -144,10 +149,14 @@ async def _held(work: Any, limiter: CapacityLimiter, key: str) -> Any:  # noqa: 
     try:
         return await to_thread.run_sync(work, limiter=limiter)
     except FileError as error:
-        if "holds nothing" in error.why or "no such file" in error.why:
+        if _is_empty(error):
             why = f"the lake holds nothing of {key}"
             raise ProblemError(404, why, field="symbol", hint="does a flow write it?") from None
         raise
+
+
+def _is_empty(error: FileError) -> bool:
+    return "holds nothing" in error.why or "no such file" in error.why
 
 
 async def _json(body: dict[str, Any]) -> Response:

@@ -202,8 +202,8 @@ export class KlineChart {
       this.macdPane = pane++;
     }
     if (studies.has("rsi")) {
-      this.rsi = line(pane, { lineWidth: 2, autoscaleInfoProvider: () => ({ priceRange: { minValue: 5, maxValue: 95 } }) });
-      this.rsiLines = [70, 30].map((price) => this.rsi.createPriceLine({ price, lineWidth: 1, lineStyle: 1, axisLabelVisible: true }));
+      this.rsi = line(pane, { lineWidth: 2, priceFormat: { type: "custom", minMove: 1, formatter: (x) => x.toFixed(0) }, autoscaleInfoProvider: () => ({ priceRange: { minValue: 10, maxValue: 90 } }) });
+      this.rsiLines = [70, 30].map((price) => this.rsi.createPriceLine({ price, lineWidth: 1, lineStyle: 1, axisLabelVisible: false }));
       this.rsiPane = pane++;
     }
     chart.panes().forEach((one, n) => one.setStretchFactor(n ? 0.22 : 1));

@@ -5,7 +5,7 @@ export function h(spec, props, ...children) {
   const [tag, ...classes] = spec.split(".");
   const node = document.createElement(tag || "div");
   if (classes.length) node.className = classes.join(" ");
-  if (props instanceof Node || typeof props !== "object" || props === null) {
+  if (props instanceof Node || Array.isArray(props) || typeof props !== "object" || props === null) {
     children.unshift(props);
     props = {};
   }
@@ -90,6 +90,11 @@ export function confirm(title, words, yes) {
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+/** Column heads; those that begin with # stand above numbers. */
+export function heads(...names) {
+  return names.map((n) => (n.startsWith("#") ? h("th.num", { scope: "col" }, n.slice(1)) : h("th", { scope: "col" }, n)));
 }
 
 /** A designed nothing: what is missing, and what to do. */

@@ -55,8 +55,9 @@ export function places(textual) {
 /** +1.23 % with a true minus; the sign is always there, so no colour is needed to see it. */
 export function percent(number, digits = 2) {
   if (number === null || number === undefined || !Number.isFinite(number)) return "–";
-  const sign = number > 0 ? "+" : number < 0 ? "−" : "±";
-  return `${sign}${Math.abs(number).toFixed(digits)} %`;
+  const shown = Math.abs(number).toFixed(digits);
+  const sign = Number(shown) === 0 ? "±" : number > 0 ? "+" : "−";
+  return `${sign}${shown} %`;
 }
 
 /** 1,234,567 → 1.23 M */

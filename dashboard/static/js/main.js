@@ -14,13 +14,14 @@ import { qualityPage } from "./quality.js";
 import { strategiesPage } from "./strategies.js";
 import { systemPage } from "./system.js";
 
+// By name: title, what shows it, its key, and the title where there is little room.
 const PAGES = {
-  market: ["Market", marketPage, "m"],
-  strategies: ["Strategies", strategiesPage, "s"],
-  quality: ["Data quality", qualityPage, "q"],
-  jobs: ["Back-tests", jobsPage, "b"],
-  system: ["System", systemPage, "y"],
-  alerts: ["Alerts", alertsPage, "a"],
+  market: ["Market", marketPage, "m", "Market"],
+  strategies: ["Strategies", strategiesPage, "s", "Rules"],
+  quality: ["Data quality", qualityPage, "q", "Quality"],
+  jobs: ["Back-tests", jobsPage, "b", "Tests"],
+  system: ["System", systemPage, "y", "System"],
+  alerts: ["Alerts", alertsPage, "a", "Alerts"],
 };
 
 let shown = null; // {name, leave}
@@ -46,8 +47,8 @@ function show() {
 }
 
 function tabs() {
-  fill(document.getElementById("tabs"), Object.entries(PAGES).map(([name, [words]]) =>
-    h("a", { href: `#/${name}`, dataset: { page: name } }, words,
+  fill(document.getElementById("tabs"), Object.entries(PAGES).map(([name, [words, , , brief]]) =>
+    h("a", { href: `#/${name}`, dataset: { page: name }, "aria-label": words }, h("span.long", words), h("span.brief", brief),
       name === "alerts" ? h("b.count", { id: "unseen", hidden: true }) : null)));
 }
 

@@ -2,7 +2,7 @@
 
 import { download, get, pages } from "./api.js";
 import { barOf, KlineChart, STUDIES } from "./chart.js";
-import { empty, fill, h, skeleton, text, toast } from "./dom.js";
+import { empty, fill, h, heads, skeleton, text, toast } from "./dom.js";
 import * as format from "./format.js";
 import * as keys from "./keys.js";
 import { live } from "./live.js";
@@ -64,7 +64,7 @@ class Market {
             h("button.ghost", { title: "Klines as CSV", onclick: () => this.#csv() }, "CSV"),
             h("button.ghost", { title: "Picture of the chart", onclick: () => this.#picture() }, "PNG"))),
         this.legend, h("div.stage", this.canvas, this.cover, this.card), this.#table()),
-      h("div.side", this.tape.node,
+      h("div.aside", this.tape.node,
         h("section.panel.signalling", h("header", h("h2", "Signals")), this.signals))));
     this.ends = [
       () => this.watch.destroy(),
@@ -89,6 +89,7 @@ class Market {
     this.unwant?.();
     live.removeEventListener("frame", this.onFrame);
     clearInterval(this.timer);
+    clearTimeout(this.asked);
     this.abort?.abort();
     this.chart?.destroy();
   }
@@ -165,7 +166,7 @@ class Market {
     const body = h("tbody");
     const node = h("details.table", { ontoggle: () => node.open && this.#fillTable(body) },
       h("summary", "Last 20 klines as a table"),
-      h("div.scroll", h("table", h("thead", h("tr", ["time", "open", "high", "low", "close", "volume", "trades", "complete"].map((n) => h("th", { scope: "col" }, n)))), body)));
+      h("div.scroll", h("table", h("thead", h("tr", heads("time", "#open", "#high", "#low", "#close", "#volume", "#trades", "complete"))), body)));
     return node;
   }
 
@@ -230,8 +231,9 @@ class Market {
     });
     const places = Math.max(...klines.slice(0, 50).map((k) => format.places(format.trimmed(k.close, 2))));
     this.chart.set(klines.map(barOf).reverse(), places, same);
-    for (const bar of this.pending) this.chart.update(bar);
+    const early = this.pending;
     this.pending = null;
+    for (const bar of early) this.#bar(bar);
     this.shown = `${this.key} ${length}`;
     this.done = klines.length < FIRST_BARS;
     this.#cover(null);
@@ -302,12 +304,23 @@ class Market {
     if (!this.chart) return;
     const last = this.chart.bars.at(-1);
     const step = format.lengthOf(this.length) / 1000;
-    if (!last || (bar.time > last.time + step * 1.5 && step < 86400)) {
-      this.#load(); // we were away for longer than frames remember
+    const skips = last && bar.time > last.time + step * 1.5 && step < 86400;
+    // A later kline while the last one never became final: what ended it was missed, between the
+    // page's question and the first frame. What is drawn must be what is recorded: ask again.
+    if (!last || skips || (bar.time > last.time && last.forming)) {
+      this.#again();
       return;
     }
     this.chart.update(bar);
     if (!this.hovering) this.#legend(this.chart.bars.at(-1));
+  }
+
+  #again() {
+    if (this.asked) return;
+    this.asked = setTimeout(() => {
+      this.asked = null;
+      this.#load();
+    }, 300);
   }
 
   #events(events) {

@@ -1,7 +1,7 @@
 // The data-quality page: what is open, what was mended, what is proven.
 
 import { get } from "./api.js";
-import { empty, fill, h, skeleton } from "./dom.js";
+import { empty, fill, h, heads, skeleton } from "./dom.js";
 import * as format from "./format.js";
 import { hear, meaning, nameOf, store } from "./store.js";
 
@@ -11,7 +11,8 @@ const STATES = {
   "complete-repaired": ["✓", "complete, repaired"],
   "complete-with-halt": ["✓", "complete, with a halt"],
   incomplete: ["✕", "incomplete"],
-  running: ["…", "not over yet"],
+  open: ["…", "not over yet"],
+  unchecked: ["?", "not looked at yet"],
   none: ["", "nothing is held"],
 };
 
@@ -29,11 +30,11 @@ class Quality {
     this.books = h("dl.figures");
     fill(main, h("div.grid.two",
       h("section.panel", h("header", h("h1", "Connections")), h("div.scroll", h("table",
-        h("thead", h("tr", ["connection", "symbols", "age", "next rotation", "messages"].map((n) => h("th", { scope: "col" }, n)))), this.links))),
+        h("thead", h("tr", heads("connection", "#symbols", "#age", "#next rotation", "#messages"))), this.links))),
       h("section.panel", h("header", h("h1", "Books")), this.books,
         h("p.dim", "Every row that came was accepted, dropped as a duplicate or rejected; every accepted one is stored.")),
       h("section.panel", h("header", h("h1", "Symbols")), h("div.scroll", h("table",
-        h("thead", h("tr", ["symbol", "complete until", "behind", "gaps open", "last id"].map((n) => h("th", { scope: "col" }, n)))), this.symbols))),
+        h("thead", h("tr", heads("symbol", "complete until", "#behind", "#gaps open", "#last id"))), this.symbols))),
       h("section.panel", h("header", h("h1", "Certificates"), h("span.dim", `last ${DAYS} days, UTC`)), this.calendar,
         h("p.legendary", Object.entries(STATES).map(([name, [mark, words]]) => h("span", h(`i.day.${name}`, mark), words)))),
       h("section.panel.whole", h("header", h("h1", "What happened to the data")), this.log)));
@@ -72,6 +73,7 @@ class Quality {
       h("td", one.known_until ? one.known_until.slice(0, 19).replace("T", " ") : "–"), h("td.num", format.ago(one.lag_s)),
       h("td.num", one.gaps_open ? `▲ ${one.gaps_open}` : "0"), h("td.num", one.last_id === null ? "–" : format.grouped(String(one.last_id))))) : h("tr", h("td", { colspan: 5 }, "No symbol is followed.")));
     this.#books(flows);
+    this.until = symbols.map(([, one]) => Date.parse(one.known_until)).filter(Number.isFinite);
     const names = symbols.map(([key]) => key).sort().join();
     if (names !== this.names) {
       this.names = names;
@@ -94,7 +96,9 @@ class Quality {
       fill(this.calendar, empty("Nothing to certify", "No symbol is followed yet."));
       return;
     }
-    const to = Date.now(), from = to - (DAYS - 1) * 864e5;
+    // The newest day of the data: a replayed or simulated market lives at another time.
+    const known = Math.max(...(this.until ?? []));
+    const to = Number.isFinite(known) ? known : Date.now(), from = to - (DAYS - 1) * 864e5;
     const dates = Array.from({ length: DAYS }, (_, n) => format.day(from + n * 864e5));
     const found = await Promise.all(symbols.slice(0, 20).map(async (key) => {
       const page = await get(`symbols/${encodeURIComponent(key)}/certificates`, { from: dates[0], to: dates.at(-1) }).catch(() => null);
@@ -110,7 +114,7 @@ class Quality {
   #day(key, date, told) {
     const state = told?.state ?? "none";
     const [mark, words] = STATES[state] ?? ["?", state.replaceAll("-", " ")];
-    return h(`i.day.${state in STATES ? state : "running"}`, { title: `${nameOf(key)} ${date}: ${words}`, role: "img", "aria-label": `${date} ${words}` }, mark);
+    return h(`i.day.${state in STATES ? state : "unchecked"}`, { title: `${nameOf(key)} ${date}: ${words}`, role: "img", "aria-label": `${date} ${words}` }, mark);
   }
 
   #log() {

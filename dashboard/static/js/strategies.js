@@ -1,7 +1,7 @@
 // The strategies page: what runs, how it does, and commands that change it.
 
 import { command, get } from "./api.js";
-import { confirm, empty, fill, h, skeleton, text, toast } from "./dom.js";
+import { confirm, empty, fill, h, heads, skeleton, text, toast } from "./dom.js";
 import * as format from "./format.js";
 import { Form } from "./form.js";
 import { live } from "./live.js";
@@ -18,6 +18,12 @@ export function overall(one) {
   if (one.state === "stopped" || one.state === "paused") return one.state;
   const states = one.symbols.map((s) => s.state);
   return ["errored", "warming"].find((s) => states.includes(s)) ?? "running";
+}
+
+/** Percent below the highest equity so far. */
+function below(equity) {
+  const peak = Number(equity.peak);
+  return peak ? ((Number(equity.equity) - peak) / peak) * 100 : 0;
 }
 
 export function strategiesPage(main, [wanted]) {
@@ -216,7 +222,7 @@ class Strategies {
       one.symbols.map((s) => h("option", { value: s.key, selected: s.key === this.account }, nameOf(s.key))));
     fill(this.detail,
       h("header", h("h1", one.instance), h("span.dim", `${one.spec.name} · ${one.spec.interval} · version ${one.version.slice(0, 8)}${one.configured ? " · from the settings" : ""}`)),
-      h("div.scroll", h("table", h("thead", h("tr", ["symbol", "state", "klines", "signals", "last", "per kline", "error"].map((n) => h("th", { scope: "col" }, n)))), this.table)),
+      h("div.scroll", h("table", h("thead", h("tr", heads("symbol", "state", "#klines", "#signals", "last", "#per kline", "error"))), this.table)),
       h("h2", "Paper account ", pick), this.figures, this.plot,
       h("h2", "Signals"), this.signals);
     this.#refresh();
@@ -288,10 +294,11 @@ class Strategies {
     const pairs = [];
     const add = (name, value) => value !== undefined && value !== null && pairs.push([name, value]);
     add("equity", last && format.grouped(format.trimmed(Number(last.equity).toFixed(2), 2)));
-    add("return", one?.return !== undefined && one.return !== null ? format.percent(Number(one.return) * 100) : undefined);
+    add("return", one ? format.percent(one.total_return * 100) : undefined);
     add("realised", last && format.grouped(Number(last.realised).toFixed(2)));
     add("unrealised", last && format.grouped(Number(last.unrealised).toFixed(2)));
-    add("drawdown", last && format.percent(Number(last.drawdown) * 100));
+    add("drawdown", last && format.percent(below(last)));
+    add("deepest", one ? format.percent(one.max_drawdown * 100) : undefined);
     add("position", last && format.trimmed(last.position));
     add("trades", one?.trades);
     add("won", one?.win_rate !== undefined && one.win_rate !== null ? `${(Number(one.win_rate) * 100).toFixed(0)} %` : undefined);
@@ -313,7 +320,7 @@ class Strategies {
       rightPriceScale: { borderVisible: false, minimumWidth: 76 }, timeScale: { borderVisible: false, timeVisible: true, rightOffset: 2 },
       localization: { timeFormatter: (t) => format.stamp(t * 1000) },
     });
-    const base = Number(items[0].cash ?? items[0].equity) || Number(items[0].equity);
+    const base = Number(this.told?.items?.[0]?.capital ?? items[0].equity);
     const line = chart.addSeries(L.BaselineSeries, { baseValue: { type: "price", price: base }, lineWidth: 2, priceLineVisible: false });
     const drawdown = chart.addSeries(L.AreaSeries, { lineWidth: 1, priceLineVisible: false, lastValueVisible: false, priceFormat: { type: "custom", minMove: 0.01, formatter: (x) => format.percent(x, 1) } }, 1);
     this.equity = { chart, line, drawdown, last: 0 };
@@ -329,7 +336,7 @@ class Strategies {
   }
 
   #point(e) {
-    return { time: Math.floor(Number(e.time_us) / 1e6), equity: Number(e.equity), drawdown: -Math.abs(Number(e.drawdown ?? 0)) * 100 };
+    return { time: Math.floor(Number(e.time_us) / 1e6), equity: Number(e.equity), drawdown: below(e) };
   }
 
   #restyle() {

@@ -1,7 +1,7 @@
 // The system page: throughput, latency, memory, Redis, workers, and what was commanded.
 
 import { get } from "./api.js";
-import { empty, fill, h, text } from "./dom.js";
+import { empty, fill, h, heads, text } from "./dom.js";
 import * as format from "./format.js";
 import { live } from "./live.js";
 
@@ -52,9 +52,9 @@ class System {
     this.stages = h("tbody");
     this.audit = h("tbody");
     this.facts = h("dl.figures");
-    const head = (names) => h("thead", h("tr", names.map((n) => h("th", { scope: "col" }, n))));
+    const head = (names) => h("thead", h("tr", heads(...names)));
     this.stagePanel = h("section.panel", { hidden: true }, h("header", h("h1", "Latency by stage")),
-      h("div.scroll", h("table", head(["stage", "p50", "p99"]), this.stages)));
+      h("div.scroll", h("table", head(["stage", "#p50", "#p99"]), this.stages)));
     fill(main, h("div.system",
       h("div.stats", Object.values(this.sparks).map((s) => s.node)),
       this.flows, this.stagePanel,
