@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint fmt types layers check chaos soak bench lock clean
+.PHONY: help setup demo run e2e test test-fast lint fmt types layers check chaos soak bench lock clean
 
 help:  ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: $(READY)  ## Run all tests
 
 test-fast: $(READY)  ## Run the tests that take no real processes
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow"
+
+e2e: $(READY)  ## Try the dashboard in Chromium, with load (installs it by apt where it is missing)
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium >/dev/null)
+	@$(BIN)/python -m pytest tests/browser -m "e2e or slow" -s -q
 
 lint: $(READY)  ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -165,7 +165,7 @@ async function start() {
   onTokenNeeded(() => askToken(Boolean(sessionStorage.getItem("cryptotools-token"))));
   live.addEventListener("state", freshness);
   live.addEventListener("token", () => askToken(false));
-  live.addEventListener("problem", ({ detail }) => toast(`${detail.detail}`, "bad"));
+  live.addEventListener("problem", ({ detail }) => detail.status === 401 || toast(detail.detail, "bad"));
   hear("events", heard);
   hear("status", freshness);
   addEventListener("hashchange", () => {

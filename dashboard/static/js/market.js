@@ -43,8 +43,8 @@ export function marketPage(main, [symbol, interval]) {
 
 class Market {
   constructor(main, symbol, interval) {
-    this.intervals = ["1m"];
-    this.length = interval;
+    this.intervals = [];
+    this.length = interval || "1m";
     this.epoch = 0;
     this.watch = new Watch({ chosen: null, onChoose: (key) => this.move(nameOf(key), this.length) });
     this.tape = new Tape();
@@ -139,11 +139,12 @@ class Market {
     const flow = Object.values(store.status?.flows ?? {})[0];
     const found = flow?.intervals?.length ? flow.intervals : null;
     if (found) this.intervals = found;
-    if (!this.intervals.includes(this.length)) this.length = this.intervals.includes("1m") ? "1m" : this.intervals[0];
+    // Until it is known which ones are built, what the address says holds.
+    if (found && !found.includes(this.length)) this.length = this.intervals.includes("1m") ? "1m" : this.intervals[0];
     const drawn = this.intervals.join() + this.length;
     if (drawn === this.drawnLengths) return;
     this.drawnLengths = drawn;
-    fill(this.buttons, this.intervals.map((name) => h("button", {
+    fill(this.buttons, (found ?? [this.length]).map((name) => h("button", {
       "aria-pressed": String(name === this.length), onclick: () => this.move(nameOf(this.key ?? ""), name),
     }, name)));
   }
