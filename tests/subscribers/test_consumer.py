@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import redis
@@ -162,7 +163,7 @@ def test_a_group_begins_behind_an_id(
     consumer: Make, writer: MakeWriter, trades: MakeTrades, client: redis.Redis
 ) -> None:
     writer().publish([trades(1, 10)])
-    rows = client.xrange(STREAM)
+    rows: Any = client.xrange(STREAM)
     one = consumer(start=rows[3][0])
     assert one.lag()[0].entries == 6
     assert seqs(drained(one)) == list(range(5, 11))
@@ -285,7 +286,11 @@ def test_a_handler_that_raises_is_given_the_batch_again(
 
 
 def test_an_entry_that_is_never_processed_is_given_up_and_takes_no_other_with_it(
-    consumer: Make, writer: MakeWriter, trades: MakeTrades, client: redis.Redis
+    consumer: Make,
+    writer: MakeWriter,
+    trades: MakeTrades,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     writer().publish([trades(1, 20)])
     one = consumer(max_deliveries=4)
@@ -302,7 +307,7 @@ def test_an_entry_that_is_never_processed_is_given_up_and_takes_no_other_with_it
         if len(done) == 19 and one.lag()[0].pending <= 1:
             one.stop()
 
-    one._stopping.wait = lambda _seconds: False  # type: ignore[method-assign,assignment] # no pauses
+    monkeypatch.setattr(one._stopping, "wait", lambda _seconds: False)  # no pauses
     guard = threading.Timer(20, one.stop)
     guard.start()
     one.run(handle)
