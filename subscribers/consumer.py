@@ -169,6 +169,25 @@ class Consumer:
         except (redis.RedisError, OSError) as error:
             raise ServiceError("redis", str(error), hint="is REDIS_URL right?") from None
 
+    def lag_if_known(self) -> list[Lag] | None:
+        """Return the lag, or None while Redis is away."""
+        try:
+            return self.lag()
+        except ServiceError:
+            return None
+
+    def join(self) -> None:
+        """Make the group wherever it is not yet, so that all from here on is kept for it.
+
+        Waits while Redis is away, unless it is to stop.
+        """
+        self._insist(self._streams.tend)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     # ---- of a batch ----
 
     def ack(self, batch: Batch) -> None:
@@ -200,7 +219,7 @@ class Consumer:
                 self._failed(error)
                 if not self._stopping.is_set():
                     continue
-                LOG.warning("not acknowledged, so it comes again: %s", error)
+                LOG.warning("stopped while redis was away: %s", error)
             return
 
     # ---- the connection ----

@@ -139,6 +139,15 @@ def typed(entry: Entry) -> Typed:
         raise WireError(f"entry {entry.id}: {error}", str(entry.fields)) from None
 
 
+def event_of(key: str, row: Fields) -> EventRecord:
+    """Return an event from its fields."""
+    kind = row["kind"]
+    numbers = _NUMBERS.get(kind, set())
+    own = {name: text for name, text in row.items() if name not in {"kind", "time_us", "seq"}}
+    detail = {name: int(text) if name in numbers else text for name, text in own.items()}
+    return EventRecord(key, kind, lane_of(kind), int(row["time_us"]), detail, int(row["seq"]))
+
+
 def lane_of(kind: str) -> str:
     """Return which part of a flow numbers events of a kind; empty: the source."""
     return EVENTS[kind].lane if kind in EVENTS else ""
@@ -200,14 +209,6 @@ def _signal(key: str, row: Fields) -> SignalRecord:
         orjson.loads(row["values"]),
         int(row["seq"]),
     )
-
-
-def _event(key: str, row: Fields) -> EventRecord:
-    kind = row["kind"]
-    numbers = _NUMBERS.get(kind, set())
-    own = {name: text for name, text in row.items() if name not in {"kind", "time_us", "seq"}}
-    detail = {name: int(text) if name in numbers else text for name, text in own.items()}
-    return EventRecord(key, kind, lane_of(kind), int(row["time_us"]), detail, int(row["seq"]))
 
 
 def _quarantined(key: str, row: Fields) -> Quarantined:
@@ -274,7 +275,7 @@ _MAKERS: dict[str, Callable[[str, Fields], Typed]] = {
     "kline": _kline,
     "forming": _kline,
     "signal": _signal,
-    "event": _event,
+    "event": event_of,
     "quarantine": _quarantined,
     "fill": fill_of,
     "equity": equity_of,
