@@ -20,7 +20,7 @@ import redis
 
 from connectors.redis.failures import Verdict, judge
 from core.exchange.backoff import Backoff
-from core.market.errors import ConfigError, ServiceError
+from core.market.errors import ConfigError, CryptoToolsError, ServiceError
 from subscribers.dead import bury
 from subscribers.entries import Batch, Delivery, Missed
 from subscribers.groups import GroupLink
@@ -124,18 +124,36 @@ class Consumer:
                 return batch
         return None
 
-    def run(self, handler: Callable[[Batch], object]) -> None:
+    def run(
+        self,
+        handler: Callable[[Batch], object],
+        *,
+        until: Callable[["Consumer"], bool] | None = None,
+    ) -> None:
         """Give batches to a handler, each acknowledged when it returns, until `stop`.
 
         When it raises, that is logged, and after a pause the batch is given again; entries that
-        failed often come alone, and in the end go to the dead ones.
+        failed often come alone, and in the end go to the dead ones. Only `BrokenPipeError` leaves.
+
+        Args:
+            handler: Called with one batch after the other.
+            until: Asked where nothing comes for a while whether to end.
+
         """
         pauses = _pauses()
-        for batch in self:
+        while not self.is_stopping:
+            batch = self.poll(_BLOCK_S)
+            if batch is None:
+                if until is not None and until(self):
+                    return
+                continue
             try:
                 handler(batch)
-            except Exception:
-                LOG.exception("the handler failed at %d entries", len(batch))
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                ours = isinstance(error, CryptoToolsError)
+                LOG.error("not done, it comes again: %s", error, exc_info=not ours)
                 batch.retry()
                 self._stopping.wait(pauses.lost(lived=0.0))
             else:
@@ -187,6 +205,10 @@ class Consumer:
     def is_stopping(self) -> bool:
         """Whether it was told to stop."""
         return self._stopping.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until it is to stop; return whether it is."""
+        return self._stopping.wait(seconds)
 
     # ---- of a batch ----
 

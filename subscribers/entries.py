@@ -108,6 +108,16 @@ class Missed:
         many = "entries" if self.count is None else f"{self.count} entries"
         return f"{many} of {self.name} above {self.after} are gone: {self.reason}"
 
+    def as_dict(self) -> dict[str, str | int | None]:
+        """Return it for JSON."""
+        return {
+            "missed": self.count,
+            "stream": self.name,
+            "after": self.after,
+            "before": self.before,
+            "reason": self.reason,
+        }
+
 
 class Owner(Protocol):
     """The consumer of a batch."""

@@ -156,8 +156,8 @@ class Worker:
             self._open[missed] = tries + 1
 
     def _is_drained(self) -> bool:
-        lags = self._consumer.lag()
-        return not any(lag.entries or lag.pending for lag in lags)
+        lags = self._consumer.lag_if_known()
+        return lags is not None and not any(lag.entries or lag.pending for lag in lags)
 
     def _tell(self) -> None:
         if time.monotonic() < self._told_at:
