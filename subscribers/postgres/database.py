@@ -219,6 +219,7 @@ class Database:
         return connection
 
     def _failed(self, error: psycopg.Error) -> None:
+        self._staged.clear()  # what the transaction made went with it
         verdict = judge(error)
         if verdict is Verdict.ROW:
             raise RowError(self._dsn.told(error)) from None

@@ -45,9 +45,10 @@ def judge(error: psycopg.Error) -> Verdict:
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Say whether a server answered that it does not let us in, and will not later either."""
+    """Say whether we are not let in, or what we were told to connect to cannot be; for ever."""
     told = str(error)
-    return "FATAL" in told and not any(text in told for text in _SOON)
+    refused = "FATAL" in told or "invalid" in told
+    return refused and not any(text in told for text in _SOON)
 
 
 class Dsn:
@@ -65,6 +66,9 @@ class Dsn:
         except psycopg.Error:
             # libpq's own words may repeat what was given, password included.
             raise ConfigError("--dsn", "is no connection string", hint=_HINT) from None
+        ports = str(parts.get("port") or "0").split(",")
+        if not all(port.isdigit() for port in ports):
+            raise ConfigError("--dsn", "its port is no number", hint=_HINT)
         password = str(parts.get("password") or "")
         self._secrets = {password, quote(password), quote(password, safe="")} - {""}
         place = parts.get("host") or parts.get("hostaddr") or "the local server"

@@ -1,7 +1,7 @@
 """From streams to the database: an entry is acknowledged once its row is committed.
 
     consumer ──► rows ──► one transaction ──► ack
-        └── Missed ──► noted in the same transaction, then loaded from the lake
+        └── Missed ──► noted, then loaded from the lake
 
 Killed at any point, it does some of this again, which changes nothing.
 """
@@ -93,7 +93,9 @@ class Worker:
     def _take(self, batch: Batch) -> None:
         self._database.meanwhile = batch.extend
         try:
-            self._store(batch, batch.entries, batch.missed)
+            if batch.missed:
+                self._database.store({}, batch.missed)
+            self._store(batch, self._rows(batch))
         except StoppedError as error:
             LOG.warning("%s: %d entries come again", error, len(batch))
             return
@@ -103,33 +105,30 @@ class Worker:
         for missed in batch.missed:
             self._fill(missed, 0)
 
-    def _store(
-        self, batch: Batch, entries: Sequence[Delivery], missed: Sequence[Missed] = ()
-    ) -> None:
-        rows = self._rows(batch, entries)
+    def _store(self, batch: Batch, rows: Sequence[tuple[Delivery, Row]]) -> None:
+        by_kind: dict[str, list[Row]] = {}
+        for delivery, row in rows:
+            by_kind.setdefault(delivery.kind, []).append(row)
         try:
-            new = self._database.store(rows, missed)
+            self.progress.new += self._database.store(by_kind)
         except RowError as error:
-            if len(entries) == 1:
-                self._give_up(batch, entries[0], str(error))
+            if len(rows) == 1:
+                self._give_up(batch, rows[0][0], str(error))
                 return
             # One of them: looked for by halves.
-            middle = len(entries) // 2
-            self._store(batch, entries[:middle], missed)
-            self._store(batch, entries[middle:])
+            middle = len(rows) // 2
+            self._store(batch, rows[:middle])
+            self._store(batch, rows[middle:])
         else:
-            self.progress.rows += sum(map(len, rows.values()))
-            self.progress.new += new
+            self.progress.rows += len(rows)
 
-    def _rows(self, batch: Batch, entries: Sequence[Delivery]) -> dict[str, list[Row]]:
-        rows: dict[str, list[Row]] = {}
-        for delivery in entries:
+    def _rows(self, batch: Batch) -> list[tuple[Delivery, Row]]:
+        rows: list[tuple[Delivery, Row]] = []
+        for delivery in batch.entries:
             try:
-                row = TABLES[delivery.kind].row(delivery)
+                rows.append((delivery, TABLES[delivery.kind].row(delivery)))
             except WireError as error:
                 self._give_up(batch, delivery, str(error))
-            else:
-                rows.setdefault(delivery.kind, []).append(row)
         return rows
 
     def _give_up(self, batch: Batch, delivery: Delivery, why: str) -> None:
