@@ -23,8 +23,8 @@ app = typer.Typer(
 
 _COMMANDS = (
     "demo", "run", "up", "status", "replay", "backtest", "simulate", "record", "backfill", "tail",
-    "consume", "sink", "symbols", "strategy", "paper", "ml", "certify", "gaps", "verify", "verify_parity",
-    "doctor", "config", "bench", "version",
+    "consume", "sink", "symbols", "strategy", "paper", "ml", "certify", "gaps", "verify",
+    "verify_parity", "doctor", "config", "bench", "version",
 )  # fmt: skip
 
 

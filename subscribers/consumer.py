@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from types import TracebackType
 
-import redis
+from redis.exceptions import AskError, RedisClusterException
 
 from connectors.redis.failures import Verdict, judge
 from core.exchange.backoff import Backoff
 from core.market.errors import ConfigError, CryptoToolsError, ServiceError
 from subscribers.dead import bury
 from subscribers.entries import Batch, Delivery, Missed
-from subscribers.groups import GroupLink
+from subscribers.groups import FAULTS, GroupLink
 from subscribers.intake import Intake, Limits
 from subscribers.lag import Lag, lags
 from subscribers.streams import ALL, LASTING, NEW, Streams, Wanted
@@ -118,7 +118,7 @@ class Consumer:
             batch = None
             try:
                 batch = self._fetched(max(0.0, min(_BLOCK_S, until - self._clock())))
-            except (redis.RedisError, OSError) as error:
+            except FAULTS as error:
                 self._failed(error)
             if batch is not None or self._clock() >= until:
                 return batch
@@ -170,7 +170,7 @@ class Consumer:
         try:
             if self._passes:
                 self._link.leave(self._streams.stands)
-        except (redis.RedisError, OSError) as error:
+        except FAULTS as error:
             LOG.debug("did not leave the group: %s", error)
         self._link.close()
 
@@ -184,7 +184,7 @@ class Consumer:
         try:
             self._streams.tend()
             return lags(self._link, sorted(self._streams.stands))
-        except (redis.RedisError, OSError) as error:
+        except FAULTS as error:
             raise ServiceError("redis", str(error), hint="is REDIS_URL right?") from None
 
     def lag_if_known(self) -> list[Lag] | None:
@@ -225,7 +225,7 @@ class Consumer:
         """Keep others from taking a batch over for another `min_idle`, if Redis is there."""
         try:
             self._link.extend(batch.ids())
-        except (redis.RedisError, OSError) as error:
+        except FAULTS as error:
             LOG.debug("cannot hold on to a batch: %s", error)
 
     def bury(self, delivery: Delivery, reason: str) -> None:
@@ -237,7 +237,7 @@ class Consumer:
             try:
                 what()
                 self._well()
-            except (redis.RedisError, OSError) as error:
+            except FAULTS as error:
                 self._failed(error)
                 if not self._stopping.is_set():
                     continue
@@ -257,7 +257,9 @@ class Consumer:
             self._away, self._well_since = False, self._clock()
 
     def _failed(self, error: Exception) -> None:
-        if judge(error) in {Verdict.REFUSED, Verdict.BROKEN}:
+        # In a cluster a slot may move; who dials again is told where to.
+        moved = isinstance(error, AskError | RedisClusterException)
+        if not moved and judge(error) in {Verdict.REFUSED, Verdict.BROKEN}:
             hint = "check the user, the password and the ACL of REDIS_URL"
             raise ServiceError("redis", str(error), hint=hint) from None
         if not self._away:

@@ -15,12 +15,16 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from connectors.redis.keys import PATTERN, REGISTRY
 from core.market.errors import ConfigError
 from subscribers.entries import order
 from subscribers.look import FIRST, Look, Row, Waiting, look_of, rows_of, waiting_of
+
+FAULTS = (redis.RedisError, RedisClusterException, OSError)
+"""What goes wrong with a server or a cluster."""
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.05  # between two looks at a cluster, where no command waits at several nodes
@@ -29,7 +33,7 @@ _ABSENT = ("NOGROUP", "BUSYGROUP", "no such key", "The XGROUP subcommand require
 
 
 class GroupLink:
-    """Speaks for one consumer of one group; every method may raise `redis.RedisError`.
+    """Speaks for one consumer of one group; every method may raise one of `FAULTS`.
 
     Args:
         url: An address; that of a cluster is recognised.
@@ -235,7 +239,7 @@ class GroupLink:
         # One transaction for several streams: of all, or in a cluster of those of one slot.
         done: dict[str, list[Any]] = {}
         for some in self._together(names):
-            pipe = self.client.pipeline(transaction=True)
+            pipe = self._place(some[0]).pipeline(transaction=True)
             each = 0
             for name in some:
                 ask(pipe, name)
@@ -246,6 +250,12 @@ class GroupLink:
         for answers in done.values():
             _raise_strange(answers)
         return done
+
+    def _place(self, name: str) -> Any:  # noqa: ANN401 - of a server
+        # The cluster client's own transactions leave answers as they came.
+        if not self.is_cluster:
+            return self.client
+        return self.client.get_redis_connection(self.client.get_node_from_key(name))
 
     def _together(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
         if not self.is_cluster:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Annotated, Any
 
 import orjson
-import redis
 import typer
 from rich.markup import escape
 
@@ -22,7 +21,7 @@ from dataflows.addresses import address
 from dataflows.setup import prepare
 from subscribers.consumer import NEW, Batch, Consumer, Delivery, Missed
 from subscribers.dead import dead_entries, give_back
-from subscribers.groups import GroupLink
+from subscribers.groups import FAULTS, GroupLink
 from subscribers.lag import Lag, groups_of, lags
 
 _GROUP = "consume"
@@ -244,5 +243,5 @@ def _link(url: str, group: str) -> GroupLink:
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except FAULTS as error:
         raise ServiceError("redis", str(error), hint="is REDIS_URL right?") from None
