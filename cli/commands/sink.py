@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,9 @@ from dataflows.setup import prepare
 from subscribers.consumer import ALL, Consumer
 
 if TYPE_CHECKING:
+    from subscribers.postgres.database import Database
+    from subscribers.postgres.faults import Dsn
+    from subscribers.postgres.lake import Lake
     from subscribers.postgres.worker import Progress
 
 _GROUP = "postgres"
@@ -78,48 +82,68 @@ def register(app: typer.Typer) -> None:
         Entries are acknowledged after COMMIT. Several workers of one group share the work.
         """
         _need_driver()
-        from subscribers.postgres.database import Database, StoppedError
         from subscribers.postgres.faults import Dsn
-        from subscribers.postgres.lake import Lake
-        from subscribers.postgres.worker import Worker, check_kinds
+        from subscribers.postgres.worker import check_kinds
 
-        target = Dsn(dsn)
-        chosen = Chosen.of(kind, symbol, interval)
+        target, chosen = Dsn(dsn), Chosen.of(kind, symbol, interval)
         check_kinds(chosen.kinds)
-        url = address(prepare(config, overrides(set_)))
         consumer = Consumer(
-            url, group, name=name, kinds=chosen.kinds, symbols=chosen.symbols,
-            intervals=chosen.intervals, start=start_of(since), batch=batch, min_idle=min_idle,
-            max_deliveries=0,
+            address(prepare(config, overrides(set_))), group, name=name, kinds=chosen.kinds,
+            symbols=chosen.symbols, intervals=chosen.intervals, start=start_of(since), batch=batch,
+            min_idle=min_idle, max_deliveries=0,
         )  # fmt: skip
-        database = Database(target, schema, create=create, wait=consumer.wait)
+        plan = _Plan(schema, chosen, backfill, every, create=create, once=once)
         with consumer, on_signals(consumer.stop):
-            try:
-                database.open()
-                consumer.join()  # before the lake is read: no entry is in neither
-                lake = None
-                if backfill is not None:
-                    lake = Lake(
-                        backfill, database, chosen.kinds, chosen.symbols, chosen.intervals,
-                        stopping=lambda: consumer.is_stopping,
-                    )  # fmt: skip
-                    loaded = lake.load(told=_loading(every))
-                    ERR.print(
-                        f"lake: {loaded.files} files, {human(loaded.rows)} rows read, "
-                        f"{human(loaded.changed)} new or changed"
-                    )
-                progress = Worker(consumer, database, lake, _following(every), every).run(once=once)
-            except StoppedError as error:
-                ERR.print(str(error))
-            else:
-                ERR.print(
-                    f"stored {human(progress.rows)} entries, {human(progress.new)} of them new"
-                    + (f"; {progress.given_up} given up" if progress.given_up else "")
-                )
-            finally:
-                database.close()
+            _work(consumer, target, plan)
 
     app.add_typer(sinks, name="sink")
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    schema: str
+    chosen: Chosen
+    backfill: Path | None
+    every: float
+    _: KW_ONLY
+    create: bool
+    once: bool
+
+
+def _work(consumer: Consumer, target: "Dsn", plan: _Plan) -> None:
+    from subscribers.postgres.database import Database, StoppedError
+    from subscribers.postgres.worker import Worker
+
+    database = Database(target, plan.schema, create=plan.create, wait=consumer.wait)
+    try:
+        database.open()
+        consumer.join()  # before the lake is read: so no entry is in neither
+        lake = None if plan.backfill is None else _loaded(plan.backfill, database, consumer, plan)
+        worker = Worker(consumer, database, lake, _following(plan.every), plan.every)
+        done = worker.run(once=plan.once)
+    except StoppedError as error:
+        ERR.print(str(error))
+    else:
+        given_up = f"; {done.given_up} given up, see --dead" if done.given_up else ""
+        ERR.print(f"stored {human(done.rows)} entries, {human(done.new)} of them new{given_up}")
+    finally:
+        database.close()
+
+
+def _loaded(path: Path, database: "Database", consumer: Consumer, plan: _Plan) -> "Lake":
+    from subscribers.postgres.lake import Lake
+
+    chosen = plan.chosen
+    lake = Lake(
+        path, database, chosen.kinds, chosen.symbols, chosen.intervals,
+        stopping=lambda: consumer.is_stopping,
+    )  # fmt: skip
+    done = lake.load(told=_loading(plan.every))
+    ERR.print(
+        f"lake: {done.files} files, {human(done.rows)} rows read, "
+        f"{human(done.changed)} new or changed"
+    )
+    return lake
 
 
 def _need_driver() -> None:
