@@ -27,33 +27,19 @@ class Postgres:
 
     def start(self) -> None:
         """Run it, and wait until it answers."""
-        command = [
-            str(self._binaries / "postgres"), "-D", str(self._folder / "data"),
-            "-k", str(self._folder), "-h", "", "-F", "-c", "max_connections=20",
-        ]  # fmt: skip
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, user=self._user, cwd=self._folder
-            )
-        end = time.monotonic() + 30
-        while True:
-            try:
-                psycopg.connect(self.dsn, connect_timeout=2).close()
-            except psycopg.OperationalError:
-                assert time.monotonic() < end, (self._folder / "log").read_text()
-                time.sleep(0.02)
-            else:
-                return
+        end = time.monotonic() + 60
+        while not self._answers():
+            assert time.monotonic() < end, (self._folder / "log").read_text()
+            # What a dead one's children hold is free once they have noticed.
+            if self._process is None or self._process.poll() is not None:
+                self._launch()
+            time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """End it as a crash does; its children notice by themselves."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-        # Its children notice by themselves; the next one needs what they hold.
-        end = time.monotonic() + 30
-        while time.monotonic() < end and self._children():
-            time.sleep(0.02)
 
     def end(self) -> None:
         """End it."""
@@ -71,14 +57,24 @@ class Postgres:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def _children(self) -> list[str]:
-        told = subprocess.run(
-            ["pgrep", "-f", f"postgres.*{self._folder}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return told.stdout.split()
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            return False
+        try:
+            psycopg.connect(self.dsn, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _launch(self) -> None:
+        command = [
+            str(self._binaries / "postgres"), "-D", str(self._folder / "data"),
+            "-k", str(self._folder), "-h", "", "-F", "-c", "max_connections=20",
+        ]  # fmt: skip
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, user=self._user, cwd=self._folder
+            )
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

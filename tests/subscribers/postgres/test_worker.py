@@ -65,7 +65,7 @@ def cli(folder: Path, *options: str, env: dict[str, str] | None = None) -> Resul
 
 def archive(symbol: str) -> str:
     rows = []
-    for n in range(1, 300):
+    for n in range(1, 150):
         price = 100 + (n * 7919 * len(symbol)) % 97 / 4
         at_us = 1_738_281_600_000_000 + n * 20_000_000
         rows.append(f"{n},{price:.2f},0.5,50.25,{at_us},{n % 2 == 0},True\n")
@@ -145,11 +145,11 @@ def sink_to(folder: Path, dsn: str, *options: str) -> Result:
 def test_the_database_holds_exactly_the_rows_of_the_lake(
     folder: Path, fresh: Postgres, client: Client
 ) -> None:
-    done = sink_to(folder, fresh.dsn, "--batch", "97")
+    done = sink_to(folder, fresh.dsn, "--batch", "197")
     assert done.exit_code == 0, done.output
     found = counts(fresh.dsn, folder / "lake", KINDS)
-    assert found["trades"] == 2 * 299
-    assert all(found[name] > 20 for name in ("klines", "signals", "fills", "equity"))
+    assert found["trades"] == 2 * 149
+    assert all(found[name] > 10 for name in ("klines", "signals", "fills", "equity"))
     again = sink_to(folder, fresh.dsn, "--group", "another")
     assert "0 of them new" in again.output
     assert counts(fresh.dsn, folder / "lake", KINDS) == found
@@ -162,7 +162,7 @@ def test_a_backfill_alone_gives_the_same_rows_and_is_not_done_twice(
     done = sink_to(folder, fresh.dsn, "--backfill", "lake")
     assert done.exit_code == 0, done.output
     found = counts(fresh.dsn, folder / "lake", KINDS)
-    assert found["trades"] == 2 * 299
+    assert found["trades"] == 2 * 149
     repaired = fresh.rows("SELECT DISTINCT repaired FROM cryptotools.trades")
     assert repaired == [(False,)]
     again = sink_to(folder, fresh.dsn, "--backfill", "lake")
@@ -224,13 +224,13 @@ def test_workers_of_a_group_share_the_work(
 def test_what_redis_lost_is_noted_and_taken_from_the_lake(
     folder: Path, worker: Callable[..., Worker], client: Client, fresh: Postgres
 ) -> None:
-    one = worker(lake=folder / "lake", batch=50)
+    one = worker(lake=folder / "lake", batch=200)
     one._consumer.join()
     client.xtrim(STREAM, maxlen=100, approximate=False)
     one.run(once=True)
     counts(fresh.dsn, folder / "lake", KINDS)
     rows = fresh.rows("SELECT stream, entries, filled_at IS NOT NULL FROM cryptotools.missed")
-    assert rows == [(STREAM, 199, True)]
+    assert rows == [(STREAM, 49, True)]
 
 
 def test_what_the_lake_does_not_have_either_stays_open(
@@ -246,7 +246,7 @@ def test_what_the_lake_does_not_have_either_stays_open(
     client.xtrim(STREAM, maxlen=100, approximate=False)
     one.run(once=True)
     rows = fresh.rows("SELECT entries, filled_at FROM cryptotools.missed")
-    assert rows == [(199, None)]
+    assert rows == [(49, None)]
     # It comes later: then it is filled without being asked for again.
     shutil.copytree(folder / "lake" / "trades", tmp_path / "lake" / "trades")
     thread = threading.Thread(target=one.run)
