@@ -23,9 +23,7 @@ app = typer.Typer(
 
 _COMMANDS = (
     "demo", "run", "up", "api", "token", "status", "replay", "backtest", "simulate", "record",
-    "backfill", "tail",
-    "symbols", "strategy", "paper", "ml", "certify", "gaps", "verify", "verify_parity",
-    "doctor", "config", "bench", "version",
+    "backfill", "tail", "consume", "sink",
 )  # fmt: skip
 
 

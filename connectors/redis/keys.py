@@ -69,6 +69,15 @@ def meta_key(key: str) -> str:
     return f"md:{{{key}}}:~w"
 
 
+def dead_key(group: str) -> str:
+    """Return the stream of the entries that a consumer group gave up.
+
+    >>> dead_key("db")
+    'md:~dead:db'
+    """
+    return f"md:~dead:{group}"
+
+
 def parse_key(name: str) -> StreamName | None:
     """Return what a name says; None if it names no stream of ours.
 
