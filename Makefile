@@ -20,8 +20,8 @@ $(READY): requirements-dev.lock pyproject.toml tools/setup.py
 	@$(PYTHON) tools/setup.py $(VENV)
 	@touch $@
 
-demo: $(READY)  ## Run the main job on a local simulated exchange (Ctrl-C ends it)
-	@$(BIN)/cryptotools demo
+demo: $(READY)  ## Run everything on a local simulated exchange; dashboard on port 8000 (Ctrl-C ends it)
+	@$(BIN)/cryptotools up --demo
 
 run: $(READY)  ## Run the main job with your settings
 	@$(BIN)/cryptotools run

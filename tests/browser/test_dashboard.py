@@ -100,6 +100,7 @@ LINES = """async () => {
 }"""
 
 
+@pytest.mark.e2e
 def test_the_lines_of_the_chart_are_those_of_the_api(open_page: Open, stack: Stack) -> None:
     page = open_page("#/market/BTCUSDT/1m").page
     live(page)
@@ -111,6 +112,7 @@ def test_the_lines_of_the_chart_are_those_of_the_api(open_page: Open, stack: Sta
         assert found[name] == pytest.approx(value, rel=1e-9), name
 
 
+@pytest.mark.e2e
 def test_an_outage_heals_before_the_eyes(open_page: Open) -> None:
     page = open_page("#/quality").page
     expect(page.locator("#quality-log")).to_contain_text("disconnected", timeout=30_000)
@@ -149,6 +151,7 @@ def test_a_strategy_is_added_by_the_form_speaks_and_goes(open_page: Open) -> Non
     expect(card).to_have_count(0, timeout=15_000)
 
 
+@pytest.mark.e2e
 def test_a_symbol_is_left_and_followed_again(open_page: Open, stack: Stack) -> None:
     page = open_page("#/market/BTCUSDT/1m").page
     live(page)
@@ -164,6 +167,7 @@ def test_a_symbol_is_left_and_followed_again(open_page: Open, stack: Stack) -> N
     expect(page.locator(".toast", has_text="is followed")).to_be_visible(timeout=15_000)
 
 
+@pytest.mark.e2e
 def test_the_api_is_killed_under_it_and_nothing_is_missing(open_page: Open, stack: Stack) -> None:
     own = open_page("#/market/BTCUSDT/1m")
     page = own.page
@@ -193,6 +197,7 @@ def test_the_api_is_killed_under_it_and_nothing_is_missing(open_page: Open, stac
     assert all(later - earlier == 60 for later, earlier in pairwise(stamps))
 
 
+@pytest.mark.e2e
 def test_where_a_token_is_needed_it_is_asked_for(
     open_page: Open, stack: Stack, tmp_path: str
 ) -> None:
@@ -234,6 +239,7 @@ def test_the_page_allows_no_script_but_its_own(stack: Stack) -> None:
     )
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("palette", ["cvd", "classic"])
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_nobody_is_shut_out(open_page: Open, theme: str, palette: str) -> None:
@@ -248,6 +254,7 @@ def test_nobody_is_shut_out(open_page: Open, theme: str, palette: str) -> None:
         assert not told, (path, theme, palette, told)
 
 
+@pytest.mark.e2e
 def test_on_a_phone_nothing_sticks_out(open_page: Open) -> None:
     for path in (
         "#/market",
