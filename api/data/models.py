@@ -94,4 +94,3 @@ def _version(manifest: Manifest, current: str) -> ModelVersion:
         valid=VersionRows(**manifest.valid.model_dump()),
         metrics=manifest.metrics,
     )
-

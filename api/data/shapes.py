@@ -38,6 +38,7 @@ class Shape:
         table: Makes a table of entries: the lake's columns and `key`.
         items: Makes JSON of a table.
         filters: Columns by which it can be filtered.
+        is_prompt: Rows leave the flow at the end of the kline that they are ordered by.
 
     """
 
@@ -48,6 +49,7 @@ class Shape:
     items: Callable[[Table], list[Item]]
     filters: tuple[str, ...] = ()
     time: str = "time"
+    is_prompt: bool = False
 
     @property
     def is_single(self) -> bool:
@@ -261,6 +263,7 @@ KLINES = Shape(
     _made(schemas.KLINES, {"open_time": _opens, "close_time": _closes}),
     _kline_items,
     time="open_time",
+    is_prompt=True,
 )
 SIGNALS = Shape(
     Kind.SIGNALS,
@@ -269,6 +272,7 @@ SIGNALS = Shape(
     _made(schemas.SIGNALS, {"time": _closes}),
     _items_of("interval", "strategy", "instance", "side", "price", "reason", json="values"),
     ("instance", "interval", "strategy"),
+    is_prompt=True,
 )
 EVENTS = Shape(
     Kind.EVENTS,
@@ -301,6 +305,7 @@ FEATURES = Shape(
     _made(schemas.FEATURES, {"time": _closes, "open_time": _opens, "values": _vectors}),
     _items_of(*_own(schemas.FEATURES)),
     ("features", "interval"),
+    is_prompt=True,
 )
 PREDICTIONS = Shape(
     Kind.PREDICTIONS,
@@ -309,6 +314,7 @@ PREDICTIONS = Shape(
     _made(schemas.PREDICTIONS, {"time": _closes, "open_time": _opens, "value": _guesses}),
     _items_of(*_own(schemas.PREDICTIONS)),
     ("model", "version", "interval"),
+    is_prompt=True,
 )
 
 _SCHEMAS = {
