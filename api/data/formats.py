@@ -10,8 +10,9 @@ from urllib.parse import quote
 import orjson
 import pyarrow as pa
 
+from api.data.entries import KEY
 from api.data.query import Query
-from api.data.shapes import KEY, TRADES, Shape, fixed
+from api.data.shapes import TRADES, Shape, fixed
 from connectors.parquet import encoding
 from connectors.parquet.shelf import look
 from connectors.parquet.tables import Table

@@ -1,7 +1,7 @@
 """One page of the lake and Redis together: each row once, in order.
 
-Both give their first rows; what is first of both together is the page. Redis is asked first: what
-it holds tells how far into the lake a page can reach at most.
+Both give their first rows; what is first of both together is the page. The one that probably has
+all of them is asked first, and tells how far into the other a page can reach at most.
 """
 
 from dataclasses import dataclass, replace
@@ -54,17 +54,20 @@ async def join(own: Services, query: Query, count: int) -> Joined:
 
     """
     more = count + 1
+    held: Table | None = None
     tail: Table | None = None
     away: ServiceError | None = None
+    root = own.settings.lake.path
+    there = await to_thread.run_sync(root.is_dir)
+    if not query.descending:
+        there, held = await to_thread.run_sync(lake_rows, root, query, more)
     try:
-        tail = await tail_rows(own.bus, query, more)
+        tail = await tail_rows(own.bus, _narrowed(query, held, more), more, lake=there)
     except ServiceError as error:
         away = error
-    narrowed = query
-    if tail is not None and tail.num_rows >= more:
-        narrowed = query.until(time_at(tail, more - 1, query))
-    root = own.settings.lake.path
-    there, held = await to_thread.run_sync(lake_rows, root, narrowed, more)
+    if query.descending:
+        narrowed = _narrowed(query, tail, more)
+        there, held = await to_thread.run_sync(lake_rows, root, narrowed, more)
     if away is not None and not there:
         raise away
     table = await to_thread.run_sync(_both, held, tail, query, more)
@@ -98,6 +101,13 @@ async def is_known(own: Services, key: str) -> bool:
     except ServiceError:
         pass  # then the lake alone is asked
     return await to_thread.run_sync(holds, own.settings.lake.path, key)
+
+
+def _narrowed(query: Query, found: Table | None, count: int) -> Query:
+    # What comes later than so many rows is not on the page, wherever it is.
+    if found is None or found.num_rows < count:
+        return query
+    return query.until(time_at(found, count - 1, query))
 
 
 def _both(held: Table | None, tail: Table | None, query: Query, count: int) -> Table | None:

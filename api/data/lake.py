@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from api.data.entries import KEY
 from api.data.query import SOURCE, Query, top
-from api.data.shapes import KEY, TRADES
+from api.data.shapes import TRADES
 from connectors.parquet.layout import Part
 from connectors.parquet.shelf import Shelf, look, tables
 from connectors.parquet.tables import Table

@@ -16,6 +16,7 @@ from connectors.parquet.layout import Kind, Part, Wanted
 from connectors.parquet.open_rows import logged_parts
 from core.ledger import Certificate
 from core.ledger.certificate import Missing
+from core.market.errors import FileError
 from core.market.intervals import DAY_US
 from dataflows.certify import Book
 from dataflows.lakedays import LakeDays, lakes_of, start_of
@@ -63,17 +64,18 @@ class Proofs:
             FileError: There is no lake, or nothing of the symbol in it.
 
         """
-        return lakes_of(self._root, key)[0].days()
+        held, lasting = self._lake(key).days(), self._open(key)
+        return sorted({*held, *lasting})
 
     def certificate(self, key: str, day: str) -> tuple[Certificate, bool]:
         """Return a day's certificate, and whether the day still lasts; errors as `days`."""
-        (lake, *_) = lakes_of(self._root, key)
+        lake = self._lake(key)
         found = self._of(lake, Book(lake), day, deep=True)
         return found, day in self._open(key)
 
     def calendar(self, key: str, days: list[str]) -> list[Day]:
         """Return what is known of some days, without recounting their klines; errors as `days`."""
-        (lake, *_) = lakes_of(self._root, key)
+        lake = self._lake(key)
         book, until = Book(lake, deep=False), self._clock() + _SECONDS
         lasting, found = self._open(key), []
         for day in days:
@@ -85,7 +87,7 @@ class Proofs:
 
     def missing(self, key: str, start_us: int | None, end_us: int | None) -> Iterator[Missing]:
         """Yield what is missing in a time, in order, each range once; errors as `days`."""
-        (lake, *_) = lakes_of(self._root, key)
+        lake = self._lake(key)
         book = Book(lake, deep=False)
         seen: set[Mark] = set()
         for day in lake.days():
@@ -97,6 +99,14 @@ class Proofs:
                 if mark not in seen and _touches(one, start_us, end_us):
                     seen.add(mark)
                     yield one
+
+    def _lake(self, key: str) -> LakeDays:
+        try:
+            return lakes_of(self._root, key)[0]
+        except FileError:
+            if not self._root.is_dir() or not self._open(key):
+                raise
+            return LakeDays(self._root, key)  # all of it is still in a log
 
     def _open(self, key: str) -> set[str]:
         return {part.date for part in logged_parts(self._root, Wanted(Kind.TRADES, {key}))}

@@ -5,25 +5,32 @@ looks the same wherever it came from.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import orjson
 import pyarrow as pa
 
-from api.data.columns import isos, narrow, sums, times, values
+from api.data.columns import isos, values
+from api.data.entries import (
+    Entries,
+    ats,
+    closes,
+    details,
+    drawdowns,
+    guesses,
+    last_us,
+    made,
+    opens,
+    trades,
+    vectors,
+)
 from connectors.parquet.layout import Kind
 from connectors.parquet.tables import Table
 from core.market import schemas
-from core.market.events import Event
 from core.market.records import Fields
 
-Entries: TypeAlias = Sequence[tuple[str, Fields]]
-"""(key, fields) of entries of streams."""
-
 Item: TypeAlias = dict[str, Any]
-
-KEY = pa.field("key", pa.string(), nullable=False, metadata={"about": "exchange:symbol"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Shape:
         table: Makes a table of entries: the lake's columns and `key`.
         items: Makes JSON of a table.
         filters: Columns by which it can be filtered.
+        is_prompt: Rows leave the flow at the end of the kline that they are ordered by.
 
     """
 
@@ -48,6 +56,7 @@ class Shape:
     items: Callable[[Table], list[Item]]
     filters: tuple[str, ...] = ()
     time: str = "time"
+    is_prompt: bool = False
 
     @property
     def is_single(self) -> bool:
@@ -66,116 +75,7 @@ def time_us_of(shape: Shape, entry: Fields) -> int:
         return int(entry["time_us"])
     if shape.kind is Kind.KLINES:
         return int(entry["open_ms"]) * 1000
-    return _last_us(entry["close_ms"])
-
-
-# ---- what Redis holds ----
-
-
-def _last_us(ms: str) -> int:
-    return int(ms) * 1000 + 999  # windows end in microseconds, entries tell milliseconds
-
-
-def _column(entries: Entries, name: str) -> list[str]:
-    return [row[name] for _, row in entries]
-
-
-def _numbers(entries: Entries, name: str) -> list[int]:
-    return [int(row[name]) for _, row in entries]
-
-
-def _trades(entries: Entries) -> Table:
-    found: dict[str, Any] = {
-        "id": _numbers(entries, "id"),
-        "time": times(_numbers(entries, "time_us")),
-        "price": narrow(_column(entries, "price")),
-        "quantity": narrow(_column(entries, "quantity")),
-        "buyer_is_maker": [row["taker"] == "sell" for _, row in entries],
-        "repaired": pa.nulls(len(entries), pa.bool_()),  # the stream does not say
-    }
-    if entries and "first_id" in entries[0][1]:
-        found |= {name: _numbers(entries, name) for name in ("first_id", "last_id")}
-    found["key"] = [key for key, _ in entries]
-    return pa.table(found)
-
-
-def _made(schema: pa.Schema, special: dict[str, Callable[[Entries], Any]]) -> "_Maker":
-    return _Maker(pa.schema([*schema, KEY]), special)
-
-
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    schema: pa.Schema
-    special: dict[str, Callable[[Entries], Any]]
-
-    def __call__(self, entries: Entries) -> Table:
-        arrays = [self._array(field, entries) for field in self.schema]
-        return pa.table(arrays, schema=self.schema)
-
-    def _array(self, field: pa.Field, entries: Entries) -> pa.Array:
-        if field.name in self.special:
-            found = self.special[field.name](entries)
-            return found if isinstance(found, pa.Array) else pa.array(found, field.type)
-        if field.name == "key":
-            return pa.array([key for key, _ in entries], pa.string())
-        if field.type == schemas.SUM:
-            return sums(_column(entries, field.name))
-        if pa.types.is_integer(field.type):
-            return pa.array(_numbers(entries, field.name), field.type)
-        if pa.types.is_boolean(field.type):
-            return pa.array([row[field.name] == "1" for _, row in entries])
-        return pa.array(_column(entries, field.name), field.type)
-
-
-def _opens(entries: Entries) -> pa.Array:
-    return times([int(ms) * 1000 for ms in _column(entries, "open_ms")])
-
-
-def _closes(entries: Entries) -> pa.Array:
-    return times([_last_us(ms) for ms in _column(entries, "close_ms")])
-
-
-def _at(entries: Entries) -> pa.Array:
-    return times(_numbers(entries, "time_us"))
-
-
-def _vectors(entries: Entries) -> list[list[float]]:
-    return [orjson.loads(text) for text in _column(entries, "values")]
-
-
-def _guesses(entries: Entries) -> list[float | None]:
-    return [float(text) if text else None for text in _column(entries, "value")]
-
-
-def _drawdowns(entries: Entries) -> pa.Array:
-    return sums(row.get("drawdown", "0") for _, row in entries)
-
-
-_WHOLE = {
-    (cls.kind, field.name): field.type in (int, "int")
-    for cls in Event.__subclasses__()
-    for field in fields(cls)
-}
-
-
-def _details(entries: Entries) -> list[str]:
-    return [orjson.dumps(_detail(row)).decode() for _, row in entries]
-
-
-def _detail(row: Fields) -> Item:
-    kind = row["kind"]
-    own = {name: text for name, text in row.items() if name not in {"kind", "time_us", "seq"}}
-    return {
-        name: int(text) if _WHOLE.get((kind, name)) and _is_whole(text) else text
-        for name, text in own.items()
-    }
-
-
-def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
-
-
-# ---- what JSON shows ----
+    return last_us(entry["close_ms"])
 
 
 def _rows(columns: dict[str, Sequence[Any]]) -> list[Item]:
@@ -253,28 +153,30 @@ def _own(schema: pa.Schema) -> tuple[str, ...]:
 
 _ORDER = ("time", "seq", "key")
 
-TRADES = Shape(Kind.TRADES, "trade", ("id",), _trades, _trade_items)
+TRADES = Shape(Kind.TRADES, "trade", ("id",), trades, _trade_items)
 KLINES = Shape(
     Kind.KLINES,
     "kline",
     ("open_time", "revision"),
-    _made(schemas.KLINES, {"open_time": _opens, "close_time": _closes}),
+    made(schemas.KLINES, {"open_time": opens, "close_time": closes}),
     _kline_items,
     time="open_time",
+    is_prompt=True,
 )
 SIGNALS = Shape(
     Kind.SIGNALS,
     "signal",
     _ORDER,
-    _made(schemas.SIGNALS, {"time": _closes}),
+    made(schemas.SIGNALS, {"time": closes}),
     _items_of("interval", "strategy", "instance", "side", "price", "reason", json="values"),
     ("instance", "interval", "strategy"),
+    is_prompt=True,
 )
 EVENTS = Shape(
     Kind.EVENTS,
     "event",
     (*_ORDER, "kind"),  # parts of a flow number theirs apart, and a kind is of one part
-    _made(schemas.EVENTS, {"time": _at, "detail": _details}),
+    made(schemas.EVENTS, {"time": ats, "detail": details}),
     _items_of("kind", json="detail"),
     ("kind",),
 )
@@ -282,7 +184,7 @@ FILLS = Shape(
     Kind.FILLS,
     "fill",
     _ORDER,
-    _made(schemas.FILLS, {"time": _at}),
+    made(schemas.FILLS, {"time": ats}),
     _items_of(*_own(schemas.FILLS)),
     ("instance", "interval", "strategy"),
 )
@@ -290,7 +192,7 @@ EQUITY = Shape(
     Kind.EQUITY,
     "equity",
     _ORDER,
-    _made(schemas.EQUITY, {"time": _at, "drawdown": _drawdowns}),
+    made(schemas.EQUITY, {"time": ats, "drawdown": drawdowns}),
     _items_of(*_own(schemas.EQUITY)),
     ("instance", "interval", "strategy"),
 )
@@ -298,17 +200,19 @@ FEATURES = Shape(
     Kind.FEATURES,
     "feature",
     _ORDER,
-    _made(schemas.FEATURES, {"time": _closes, "open_time": _opens, "values": _vectors}),
+    made(schemas.FEATURES, {"time": closes, "open_time": opens, "values": vectors}),
     _items_of(*_own(schemas.FEATURES)),
     ("features", "interval"),
+    is_prompt=True,
 )
 PREDICTIONS = Shape(
     Kind.PREDICTIONS,
     "prediction",
     _ORDER,
-    _made(schemas.PREDICTIONS, {"time": _closes, "open_time": _opens, "value": _guesses}),
+    made(schemas.PREDICTIONS, {"time": closes, "open_time": opens, "value": guesses}),
     _items_of(*_own(schemas.PREDICTIONS)),
     ("model", "version", "interval"),
+    is_prompt=True,
 )
 
 _SCHEMAS = {

@@ -2,8 +2,13 @@
 
 An entry's id begins with a time that is never below that of the entry (or of one before it). So
 entries from a time on are found by id, and going back can end where ids are older than what is
-held. Entries may be late, though: going forward goes to the end. Trades are never late. Where the
-data are ahead of the server's clock (a replay of tomorrow) ids say nothing: all entries are read.
+held. Entries may be late, though, so that going forward goes to the end, with two exceptions.
+Trades are never late. And what is emitted at the close of its kline (`Shape.is_prompt`) is late
+only after a repair; where there is a lake it has such rows too, but for the very newest. So there
+the newest entries are looked at, and those around the time that is asked for.
+
+Where the data are ahead of the server's clock (a replay of tomorrow) ids say nothing: all entries
+are read.
 """
 
 import asyncio
@@ -18,15 +23,19 @@ from anyio import to_thread
 from redis.asyncio import Redis
 
 from api.data.query import SOURCE, Query, time_at, top
-from api.data.shapes import TRADES, Shape, time_us_of
+from api.data.shapes import KLINES, TRADES, Shape, time_us_of
 from connectors.parquet.tables import Table
 from connectors.redis.keys import PATTERN, REGISTRY, parse_key, stream_key
 from core.market.errors import ServiceError
+from core.market.intervals import DAY_US, INTERVALS
 from core.market.records import Fields
 
 _PAGE = 2000
 _AT_ONCE = 8
+_NEWEST = 1000
 _STEPS_BACK_MS = 60_000
+_LATE_MS = 3_600_000
+_FOREVER_US = 1 << 61
 _HINT = "is it running, is REDIS_URL right?"
 
 
@@ -39,8 +48,14 @@ async def explained() -> AsyncIterator[None]:
         raise ServiceError("redis", str(error), hint=_HINT) from None
 
 
-async def tail_rows(bus: Redis, query: Query, count: int) -> Table | None:
+async def tail_rows(bus: Redis, query: Query, count: int, *, lake: bool = False) -> Table | None:
     """Return up to `count` rows, in order; None: there are none.
+
+    Args:
+        bus: Redis.
+        query: Which rows.
+        count: How many.
+        lake: Whether there is a lake as well.
 
     Raises:
         ServiceError: Redis is not there.
@@ -50,11 +65,12 @@ async def tail_rows(bus: Redis, query: Query, count: int) -> Table | None:
         names = await streams_of(bus, query)
         found: Table | None = None
         for n in range(0, len(names), _AT_ONCE):
-            own = [_rows(bus, key, name, query, count) for key, name in names[n : n + _AT_ONCE]]
-            pieces = [piece for piece in await asyncio.gather(*own) if piece is not None]
+            some = names[n : n + _AT_ONCE]
+            kept = [_Kept(bus, key, name, query, count, lake) for key, name in some]
+            pieces = [p for p in await asyncio.gather(*map(_rows, kept)) if p is not None]
             if pieces:
-                kept = pieces if found is None else [found, *pieces]
-                found = await to_thread.run_sync(top, kept, query, count)
+                both = pieces if found is None else [found, *pieces]
+                found = await to_thread.run_sync(top, both, query, count)
         return found
 
 
@@ -86,9 +102,13 @@ async def newest_entry(bus: Redis, name: str) -> Fields | None:
 class _Kept:
     """The first rows of one stream so far; only those inside become a table."""
 
+    bus: Redis
     key: str
+    name: str
     query: Query
     count: int
+    lake: bool
+    ahead: bool = False
     found: Table | None = None
 
     @property
@@ -99,6 +119,39 @@ class _Kept:
     def last_us(self) -> int:
         assert self.found is not None
         return time_at(self.found, self.found.num_rows - 1, self.query)
+
+    @property
+    def late_ms(self) -> int | None:
+        """How late an entry may be, but for the newest; None: as late as can be."""
+        if self.ahead:
+            return None
+        if self.query.shape is TRADES:
+            return _STEPS_BACK_MS
+        if not (self.lake and self.query.shape.is_prompt):
+            return None
+        return _LATE_MS + _length_ms(self.query)
+
+    def start(self) -> str:
+        low, _ = self.query.span
+        return "-" if self.ahead else f"{max(0, low // 1000)}-0"
+
+    def end(self) -> str:
+        _, high = self.query.span
+        if self.late_ms is None or high >= _FOREVER_US:
+            return "+"
+        return str(max(0, high // 1000) + self.late_ms)
+
+    def is_behind(self, entry: str) -> bool:
+        """Say whether what comes after an entry, going forward, is surely not wanted."""
+        if self.late_ms is None:
+            return False
+        _, high = self.query.span
+        until_us = min(high, self.last_us) if self.is_full else high
+        return _ms(entry) > until_us // 1000 + self.late_ms
+
+    def is_before(self, entry: str) -> bool:
+        """Say the same of what comes before it, going back."""
+        return self.is_full and not self.ahead and _ms(entry) < self.last_us // 1000
 
     def take(self, rows: Sequence[tuple[str, Fields]]) -> None:
         query = self.query if not self.is_full else self.query.until(self.last_us)
@@ -111,50 +164,53 @@ class _Kept:
             self.found = top(kept, query, self.count)
 
 
-async def _rows(bus: Redis, key: str, name: str, query: Query, count: int) -> Table | None:
-    newest: Any = await bus.xrevrange(name, count=1)
+async def _rows(kept: _Kept) -> Table | None:
+    newest: Any = await kept.bus.xrevrange(kept.name, count=1)
     if not newest:
         return None
-    ahead = time_us_of(query.shape, newest[0][1]) // 1000 > _ms(newest[0][0])
-    kept = _Kept(key, query, count)
-    step = _back if query.descending else _on
-    await step(bus, name, kept, ahead=ahead)
+    kept.ahead = time_us_of(kept.query.shape, newest[0][1]) // 1000 > _ms(newest[0][0])
+    await (_back if kept.query.descending else _on)(kept)
+    if kept.late_ms is not None and kept.query.shape is not TRADES:
+        rows: Any = await kept.bus.xrevrange(kept.name, min=kept.start(), count=_NEWEST)
+        await to_thread.run_sync(kept.take, rows)
     return kept.found
+
+
+def _length_ms(query: Query) -> int:
+    # Klines are asked for by their start; their entries have the time of their end.
+    if query.shape is not KLINES:
+        return 0
+    return (INTERVALS[query.interval].length_us or 31 * DAY_US) // 1000
 
 
 def _ms(entry: str) -> int:
     return int(entry.partition("-")[0])
 
 
-async def _on(bus: Redis, name: str, kept: _Kept, *, ahead: bool) -> None:
-    low, high = kept.query.span
-    start = "-" if ahead else f"{max(0, low // 1000)}-0"
-    trades = kept.query.shape is TRADES
-    while True:
-        rows: Any = await bus.xrange(name, min=start, count=_PAGE)
-        if rows:
-            await to_thread.run_sync(kept.take, rows)
-        late = not trades or not rows
-        if len(rows) < _PAGE or (not late and (kept.is_full or int(rows[-1][1]["time_us"]) > high)):
-            return
-        start = f"({rows[-1][0]}"
-
-
-async def _back(bus: Redis, name: str, kept: _Kept, *, ahead: bool) -> None:
-    low, high = kept.query.span
-    trades = kept.query.shape is TRADES
-    known = trades and not ahead and high < 1 << 61
-    end = f"{max(0, high // 1000) + _STEPS_BACK_MS}" if known else "+"
-    start = "-" if ahead else f"{max(0, low // 1000)}-0"
+async def _on(kept: _Kept) -> None:
+    start = kept.start()
     size = min(_PAGE, kept.count + 1)
     while True:
-        rows: Any = await bus.xrevrange(name, max=end, min=start, count=size)
+        rows: Any = await kept.bus.xrange(kept.name, min=start, count=size)
         if rows:
             await to_thread.run_sync(kept.take, rows)
-        if len(rows) < size:
+        if len(rows) < size or kept.is_behind(rows[-1][0]):
             return
-        older = not ahead and kept.is_full and _ms(rows[-1][0]) < kept.last_us // 1000
-        if older or (trades and kept.is_full):
+        if kept.is_full and kept.query.shape is TRADES:
+            return
+        start, size = f"({rows[-1][0]}", _PAGE
+
+
+async def _back(kept: _Kept) -> None:
+    end, start = kept.end(), kept.start()
+    size = min(_PAGE, kept.count + 1)
+    while True:
+        rows: Any = await kept.bus.xrevrange(kept.name, max=end, min=start, count=size)
+        if rows:
+            await to_thread.run_sync(kept.take, rows)
+        if len(rows) < size or kept.is_before(rows[-1][0]):
+            return
+        if kept.is_full and kept.query.shape is TRADES:
             return
         end, size = f"({rows[-1][0]}", _PAGE
 

@@ -258,8 +258,13 @@ def test_a_calendar_that_takes_too_long_says_which_days_it_did_not_look_at(
 
 
 def test_a_day_whose_rows_are_still_in_a_log_is_open(market: Market) -> None:
-
-    market.files(trades(1, 50))
     market.log(trades(51, 60))
-    calendar = get(market, "/symbols/BTCUSDT/certificates").json()
-    assert [day["state"] for day in calendar["items"]] == ["open"]
+    paths = ("certificates", "gaps", "certificate?date=2025-01-31")
+    for _ in range(2):
+        calendar, gaps, one = (
+            answer.json() for answer in get(market, *(f"/symbols/BTCUSDT/{p}" for p in paths))
+        )
+        assert [day["state"] for day in calendar["items"]] == ["open"]
+        assert gaps["complete"]
+        assert (one["open"], one["state"]) == (True, "incomplete")
+        market.files(trades(1, 50))

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.data import tail
 from api.data.join import join
 from api.data.query import Query
 from api.data.shapes import EVENTS, KLINES, SIGNALS, TRADES, Shape
 from api.services import Services
 from connectors.redis.codec import rows_of
 from core.market.events import Connected, Gap, InstanceChanged
-from core.market.intervals import MINUTE_US, interval
+from core.market.intervals import HOUR_US, MINUTE_US, interval
 from core.market.kline import Kline
 from core.market.signal import Side, Signal
 from core.market.trades import Trades
@@ -24,7 +25,15 @@ from core.market.trades import Trades
 KEY = "binance:BTCUSDT"
 MIDNIGHT_US = 1_738_281_600_000_000
 START_US = MIDNIGHT_US - 20 * MINUTE_US
+LONG_US = 4 * HOUR_US
 M1 = interval("1m")
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have streams of a few rows read like those of a hundred thousand."""
+    monkeypatch.setattr(tail, "_PAGE", 5)
+    monkeypatch.setattr(tail, "_NEWEST", 1)
 
 
 def trade(n: int) -> Trades:
@@ -43,6 +52,14 @@ def kline(n: int, revision: int = 0, seq: int = 0) -> Kline:
         7 + revision, 9, 3, 1, 2, n, n + 2, revision=revision,
         seq=seq or (open_us + MINUTE_US) // 1000 << 20,
     )  # fmt: skip
+
+
+def long(n: int) -> Kline:
+    """The n-th four hours: their end, by which Redis orders them, is far from their start."""
+    open_us = MIDNIGHT_US + n * LONG_US
+    seq = (open_us + LONG_US) // 1000 << 20
+    whole = {"interval": interval("4h"), "open_us": open_us, "close_us": open_us + LONG_US - 1}
+    return replace(kline(n), **whole, seq=seq)  # type: ignore[arg-type]  # of several types
 
 
 def signal(n: int, key: str = KEY) -> Signal:
@@ -108,12 +125,13 @@ def put(market: Any, rows: Sequence[Any], where: Where) -> list[Any]:  # noqa: A
 
 
 LAW = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 @pytest.mark.parametrize(
-    ("shape", "make"), [(TRADES, trade), (SIGNALS, signal), (EVENTS, event), (KLINES, kline)]
+    ("shape", "make"),
+    [(TRADES, trade), (SIGNALS, signal), (EVENTS, event), (KLINES, kline), (KLINES, long)],
 )
 @LAW
 @given(where=spread(), size=st.integers(1, 50), descending=st.booleans(), data=st.data())
@@ -130,9 +148,11 @@ def test_each_row_comes_once_and_in_order_wherever_it_is(
     rows = put(market, [make(n) for n in range(COUNT)], where)
     low, high = sorted(data.draw(st.tuples(st.integers(0, COUNT), st.integers(0, COUNT))))
     bounded = data.draw(st.booleans())
-    start, end = START_US + low * MINUTE_US, START_US + high * MINUTE_US
+    begin, step = (MIDNIGHT_US, LONG_US) if make is long else (START_US, MINUTE_US)
+    start, end = begin + low * step, begin + high * step
+    name = "4h" if make is long else "1m"
     query = Query(
-        shape, (KEY,), "1m" if shape is KLINES else "", start if bounded else None,
+        shape, (KEY,), name if shape is KLINES else "", start if bounded else None,
         end if bounded else None, descending=descending,
     )  # fmt: skip
     expected: list[dict[str, Any]] = []
@@ -206,3 +226,17 @@ def test_rows_of_several_symbols_come_in_one_order(markets: Callable[[], Any]) -
     assert told == sorted(((r.close_us, r.seq, r.key) for r in rows), reverse=True)
     only = replace(query, filters=(("instance", "i1"),))
     assert {i["instance"] for i in market.run(lambda own: pages(own, only, 4))} == {"i1"}
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_klines_whose_end_is_far_from_their_start_are_found_by_it(
+    markets: Callable[[], Any], descending: bool
+) -> None:
+    market = markets()
+    market.files(long(0))
+    market.publish(*(long(n) for n in range(1, 30)))
+    for last in range(2, 12):
+        end = MIDNIGHT_US + (last - 1) * LONG_US + 1  # right behind the start of the last
+        query = Query(KLINES, (KEY,), "4h", end_us=end, descending=descending)
+        found = market.run(lambda own, query=query: pages(own, query, 3))
+        assert len(found) == last
