@@ -172,14 +172,14 @@ def _change(price: str, before: Decimal | None) -> str | None:
     return str(change.quantize(_CENT, ROUND_HALF_EVEN))
 
 
-def _rate(counts: deque[tuple[float, int]], now: float, added: int) -> float:
+def _rate(counts: deque[tuple[float, int]], now: float, added: int) -> float | None:
     if counts and added < counts[-1][1]:
         counts.clear()  # the stream has begun anew
     counts.append((now, added))
     while len(counts) > 2 and counts[1][0] <= now - _RATE_S:
         counts.popleft()
     took = now - counts[0][0]
-    return round((added - counts[0][1]) / took, 2) if took else 0.0
+    return round((added - counts[0][1]) / took, 2) if took else None  # not known yet
 
 
 def _health(flows: Mapping[str, Flow]) -> dict[str, dict[str, Any]]:

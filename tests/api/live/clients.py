@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from socket import create_server
+from socket import socket as Socket  # noqa: N812 - a class
 from typing import Any
 
 import httpx
@@ -42,6 +44,13 @@ async def socket(
     address = url.replace("http", "ws", 1) + "/api/v1/live/ws"
     async with connect(address, max_size=None, **options) as found:
         await say(found, op="hello", topics=list(topics), cursor=cursor)
+        yield found
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Socket]:
+    """Listen at a free port."""
+    with create_server(("127.0.0.1", 0)) as found:
         yield found
 
 

@@ -134,6 +134,21 @@ def test_each_event_comes_once_and_in_order(run: Run, steps: list[str]) -> None:
     run(go)
 
 
+def test_one_who_reads_ahead_of_the_hub_does_not_go_back(run: Run) -> None:
+    async def go(log: Log) -> None:
+        await log.add()
+        await log.open()
+        await log.add()  # the hub has not heard of this one yet
+        follower = Follower(log, (0, 0))
+        assert await all_of(follower) == ([1, 2], False)
+        assert log.ring is not None
+        assert parse_id(follower.cursor or ZERO) > log.ring.end
+        await log.hear([follower])
+        assert await all_of(follower) == ([], False)
+
+    run(go)
+
+
 def test_a_place_that_was_trimmed_is_told_and_the_client_begins_at_the_end(run: Run) -> None:
     async def go(log: Log) -> None:
         await log.add()

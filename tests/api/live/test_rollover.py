@@ -58,6 +58,7 @@ def test_a_close_that_never_comes_holds_nothing_up_for_long() -> None:
     rollover = Rollover()
     rollover.forming(TOPIC, bar(1), 0.0)
     rollover.forming(TOPIC, bar(2), 0.0)
+    rollover.forming(TOPIC, bar(2), PATIENCE_S / 2)  # waits no longer for that
     assert rollover.overdue(PATIENCE_S / 2) == []
     assert rollover.overdue(PATIENCE_S) == [(TOPIC, bar(2))]
     assert rollover.forming(TOPIC, bar(2), PATIENCE_S) == bar(2)
