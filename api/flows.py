@@ -54,7 +54,7 @@ class Flow:
     def intervals(self) -> tuple[str, ...]:
         """The intervals whose klines it builds, the shortest first."""
         rows = self.status.processes.values()
-        return tuple(next((row["intervals"] for row in rows), ()))
+        return tuple(next((row.get("intervals", ()) for row in rows), ()))
 
     @property
     def following(self) -> tuple[str, ...]:

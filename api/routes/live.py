@@ -19,6 +19,7 @@ _TOPICS = f"Comma-separated, of {', '.join(KNOWN)}; `*` stands for any symbol or
 @router.get(
     "/sse",
     response_class=sse.Stream,
+    status_code=200,
     responses={200: {"model": Frame, "description": "A frame per event, until either side ends."}},
 )
 async def stream(
