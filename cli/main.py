@@ -24,7 +24,7 @@ app = typer.Typer(
 _COMMANDS = (
     "demo", "run", "up", "status", "replay", "backtest", "simulate", "record", "backfill", "tail",
     "symbols", "strategy", "paper", "ml", "certify", "gaps", "verify", "verify_parity",
-    "doctor", "config", "bench", "version",
+    "notify", "doctor", "config", "bench", "version",
 )  # fmt: skip
 
 

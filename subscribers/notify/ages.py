@@ -5,7 +5,7 @@ A simulated exchange may live in another year; there, too, what is new is new.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from connectors.redis.keys import FLOWS
 LOG = logging.getLogger("cryptotools.notify")
 
 _EVERY_S = 10.0
+_SAME_S = 60.0
 
 
 class Ages:
@@ -50,26 +51,25 @@ class Ages:
         except (redis.RedisError, OSError) as error:
             LOG.debug("the exchange's clock is not known: %s", error)
             return
-        found = [skew for row in told for skew in skews(row)]
-        self._skew_s = max(found, default=self._skew_s)
+        self._skew_s = max(skews(told), default=self._skew_s)
 
     def _rows(self) -> list[Any]:
-        # Lists of instances are long, and tell nothing of clocks.
+        # The others are long lists of instances, and tell nothing of clocks.
         names = [name for name in self._client().hkeys(FLOWS) if name.rpartition("/")[2].isdigit()]
-        return (
-            [orjson.loads(one) for one in self._client().hmget(FLOWS, names) if one]
-            if names
-            else []
-        )
+        told = self._client().hmget(FLOWS, names) if names else []
+        return [orjson.loads(one) for one in told if one]
 
 
-def skews(row: Mapping[str, Any]) -> list[float]:
-    """Return what an account of a flow tells of the exchange's clock minus its own, by symbol."""
-    try:
-        written = float(row["written"])
-        return [
-            datetime.fromisoformat(one["known_until"]).timestamp() + one["lag_s"] - written
-            for one in row["symbols"].values()
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return []
+def skews(accounts: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Return what accounts of flows tell of the exchange's clock minus their own, by symbol.
+
+    One that is a minute older than the newest does not count: its flow has ended.
+    """
+    told = [(float(row.get("written") or 0.0), row.get("symbols") or {}) for row in accounts]
+    newest = max((written for written, _ in told), default=0.0)
+    return [
+        datetime.fromisoformat(one["known_until"]).timestamp() + one["lag_s"] - written
+        for written, symbols in told
+        if written >= newest - _SAME_S
+        for one in symbols.values()
+    ]

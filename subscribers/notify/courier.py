@@ -1,6 +1,8 @@
 """Brings messages to one channel, on a thread of its own: a slow receiver holds up no other.
 
-take ──► lane ──► held in Redis ──► sent ──► noted in Redis ──► ticket closed ──► entry acked
+    take ──► lane ──► held in Redis ──► sent ──► noted in Redis ──► ticket closed
+
+When all tickets of a batch are closed, it is acknowledged.
 """
 
 import logging

@@ -71,7 +71,7 @@ class Rules:
         for rule in self.rules:
             if rule.fits(told):
                 message = message_of(entry, told, rule.template)
-                found = {name: message for name in rule.config.to} | found
+                found = dict.fromkeys(rule.config.to, message) | found
         return found
 
     def missed(self, detail: str) -> dict[str, Message]:
@@ -82,12 +82,8 @@ class Rules:
         message = Message(
             made, _MISSED, own.severity, "records lost", text, (made,), grouped=own.grouped
         )
-        return {
-            name: message
-            for rule in self.rules
-            if RANKS[own.severity] >= RANKS[rule.config.severity]
-            for name in rule.config.to
-        }
+        wanted = (r.config for r in self.rules if RANKS[own.severity] >= RANKS[r.config.severity])
+        return {name: message for rule in wanted for name in rule.to}
 
 
 def message_of(entry: Entry, told: Fields, own: Template | None = None) -> Message:

@@ -132,6 +132,7 @@ class Worker:
         self._store = Store(url, config.name, config.max_age_seconds)
         self._lease = Lease(self._client, config.name, clock=clock, ttl_s=lease_s)
         self._feed = feed or self._group
+        self._standby_s = min(_STANDBY_S, lease_s / 3)
         self._away = False
 
     def run(self) -> None:
@@ -154,7 +155,7 @@ class Worker:
                     elif not said:
                         said = True
                         LOG.info("another worker sends; this one takes over when it is gone")
-                    self._stop.wait(0 if self._lease.is_held else _STANDBY_S)
+                    self._stop.wait(0 if self._lease.is_held else self._standby_s)
                 except (redis.RedisError, OSError) as error:
                     self._cannot(error)
 
