@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +35,9 @@ class Service:
         self._hide = hide
         setting = f"notify.channels.{name}.apprise"
         library = _library(setting)
-        with _Heard() as heard:
+        with _Heard() as heard, warnings.catch_warnings():
+            # It imports what Python is to lose; that is no concern of whoever sends.
+            warnings.simplefilter("ignore", DeprecationWarning)
             self._service: Any = library.Apprise.instantiate(address)
         if self._service is None:
             said = f" ({hide(heard.last)})" if heard.last else ""

@@ -1,11 +1,6 @@
-"""A receiver on loopback whose answers are data, a real Redis, and records of every kind."""
+"""A receiver, a real Redis, and settings with the receiver as a channel."""
 
-import json
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,113 +8,19 @@ import pytest
 import redis
 
 from config.notify import NotifyConfig
-from connectors.redis.codec import Entry, entry_of, rows_of
 from connectors.redis.config import RedisConfig
 from connectors.redis.embedded import EmbeddedServer, ensure, stop
-from connectors.redis.keys import stream_key
 from connectors.redis.writer import Writer
 from core.market.events import Event
-from core.market.intervals import interval
 from core.market.paper import Fill
-from core.market.signal import Side, Signal
-
-KEY = "binance:BTCUSDT"
-START_US = 1_770_000_000_000_000
-_HANG_S = 30.0
-
-
-@dataclass
-class Request:
-    """What the receiver was sent."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    at: float
-    taken: bool
-
-    @property
-    def json(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.body)
-        return told
-
-
-@dataclass
-class Receiver:
-    """Answers by script: one answer per request, 200 when there is none left.
-
-    An answer is a status, ``(status, headers)``, ``hang`` (no answer) or ``drop``: it is taken, and
-    the connection ends without an answer.
-    """
-
-    url: str = ""
-    script: list[Any] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    text: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def taken(self) -> list[Request]:
-        """What it took, in its order; the same may be there twice."""
-        return [one for one in list(self.requests) if one.taken]
-
-    @property
-    def once(self) -> list[dict[str, Any]]:
-        """What it took, each id once."""
-        return list({one.json["id"]: one.json for one in reversed(self.taken)}.values())[::-1]
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    receiver: Receiver
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - theirs
-        """Say nothing: clients may be gone."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        receiver = self.server.receiver
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        with receiver.lock:
-            answer = receiver.script.pop(0) if receiver.script else 200
-            status, more = answer if isinstance(answer, tuple) else (answer, {})
-            taken = status == "drop" or (isinstance(status, int) and status < 300)
-            headers = dict(self.headers.items())
-            receiver.requests.append(Request(self.path, headers, body, time.monotonic(), taken))
-        if status == "hang":
-            receiver.ended.wait(_HANG_S)
-        if not isinstance(status, int):
-            self.close_connection = True
-            return
-        text = receiver.text.encode()
-        self.send_response(status)
-        for name, value in {**more, "Content-Length": str(len(text))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+from core.market.signal import Signal
+from tests.subscribers.notify.receiver import Receiver, receiving
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.receiver = found
-    found.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield found
-    found.ended.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with receiving() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -152,65 +53,25 @@ def publish(client: redis.Redis, server: EmbeddedServer) -> Iterator[Publish]:
         if not writers:
             writers.append(Writer(RedisConfig(url=server.url)))
         writers[0].publish(list(records))
-        writers[0].flush(10.0)
+        assert writers[0].flush(10.0)
 
     yield told
     for one in writers:
         one._hang_up()
 
 
-def signal(seq: int, key: str = KEY, *, instance: str = "rsi_reversal", **more: object) -> Signal:
-    told: dict[str, Any] = {"side": Side.LONG, "price": "67123.45"}
-    told |= {"reason": "rsi 30.4 left oversold", "values": (("rsi", 30.4),), **more}
-    open_us = START_US + seq * 60_000_000
-    return Signal(
-        key=key, interval=interval("1m"), strategy="rsi_reversal", instance=instance,
-        open_us=open_us, close_us=open_us + 59_999_999, seq=seq, **told,
-    )  # fmt: skip
-
-
-def entry(record: Signal | Event | Fill) -> Entry:
-    """Return a record as a reader gets it."""
-    target, (row,) = rows_of(record)
-    seq, ms, flat, *_ = json.loads(row)
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return entry_of(stream_key(record.key, *target), f"{ms}-{seq}", fields)
-
-
-@pytest.fixture
-def make_signal() -> Callable[..., Signal]:
-    return signal
-
-
-@pytest.fixture
-def make_entry() -> Callable[..., Entry]:
-    return entry
+def settings_to(receiver: Receiver, **more: object) -> NotifyConfig:
+    """Return settings with one channel, the receiver, and a rule that takes everything."""
+    channel: dict[str, Any] = {
+        "webhook": {"url": receiver.url, "secret": "s3cret-of-ours", "timeout": 5.0},
+        "per_minute": more.pop("per_minute", 10_000),
+    }
+    everything = {"to": ["hook"], "records": ["signal", "event", "fill"]}
+    # What is told of happened long ago.
+    tree = {"group_seconds": 0, "max_age_seconds": 1e12, "rules": [everything]}
+    return NotifyConfig.model_validate({**tree, "channels": {"hook": channel}, **more})
 
 
 @pytest.fixture
 def to_hook(receiver: Receiver) -> Callable[..., NotifyConfig]:
-    """Return settings with one channel, the receiver, and the rules given."""
-
-    def made(**more: object) -> NotifyConfig:
-        hook = {"url": receiver.url, "secret": "s3cret-of-ours", "timeout": 5.0}
-        channel = {"webhook": hook | more.pop("webhook", {}), "per_minute": 10_000}
-        channel |= {name: more.pop(name) for name in ("per_minute",) if name in more}
-        everything = {"to": ["hook"], "records": ["signal", "event", "fill"]}
-        return NotifyConfig.model_validate(
-            {"channels": {"hook": channel}, "rules": [everything], "group_seconds": 0, **more}
-        )
-
-    return made
-
-
-def eventually(what: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something is true."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def until() -> Callable[..., None]:
-    return eventually
+    return lambda **more: settings_to(receiver, **more)

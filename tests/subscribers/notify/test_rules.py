@@ -31,8 +31,8 @@ from subscribers.notify.facts import OF_RECORD, facts_of
 from subscribers.notify.kinds import EXCEPTIONS, KINDS, RANKS
 from subscribers.notify.message import Message
 from subscribers.notify.rules import Rules
+from tests.subscribers.notify.receiver import KEY, entry, signal
 
-KEY = "binance:BTCUSDT"
 SHARD = "binance:shard-0"
 Make = Callable[..., Any]
 
@@ -48,20 +48,20 @@ def everything(**more: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def said(make_entry: Make) -> Callable[[Any], Message]:
-    def of(record: Any) -> Message:  # noqa: ANN401 - any record
-        return rules(everything()).messages(make_entry(record))["phone"]
+def said() -> Callable[[Any], Message]:
+    def of(record: Signal | Event | Fill) -> Message:
+        return rules(everything()).messages(entry(record))["phone"]
 
     return of
 
 
-def test_a_signal_says_what_is_advised_where_why_and_by_whom(said: Make, make_signal: Make) -> None:
-    message = said(make_signal(7))
+def test_a_signal_says_what_is_advised_where_why_and_by_whom(said: Make) -> None:
+    message = said(signal(7))
     assert message.text == "BTCUSDT ▲ long at 67,123.45 — rsi 30.4 left oversold (rsi_reversal, 1m)"
     assert (message.title, message.kind, message.severity) == ("BTCUSDT long", "signal", "info")
     assert message.id == "binance:BTCUSDT/signal/rsi_reversal/7"
     assert message.record["price"] == "67123.45"
-    short = said(make_signal(8, side=Side.SHORT, reason="", instance="mine", price="0.00001234"))
+    short = said(signal(8, side=Side.SHORT, reason="", instance="mine", price="0.00001234"))
     assert short.text == "BTCUSDT ▼ short at 0.00001234 (mine, 1m)"
 
 
@@ -122,7 +122,7 @@ def test_every_kind_of_event_is_in_the_table() -> None:
     assert {kind for kind, _ in EXCEPTIONS} <= kinds
 
 
-def test_fields_of_templates_are_those_that_records_have(make_entry: Make) -> None:
+def test_fields_of_templates_are_those_that_records_have() -> None:
     own = {"time_us", "seq", "lived_us", "open_us", "end_us", "trade_us"}
     computed = {"lived": "lived_us", "opens": "open_us", "ends": "end_us", "count": "first_id"}
     names = {
@@ -145,39 +145,33 @@ def test_fields_of_templates_are_those_that_records_have(make_entry: Make) -> No
         ({"severity": "critical", "kinds": ["connected"]}, set()),
     ],
 )
-def test_a_rule_takes_what_fits_all_that_it_names(
-    rule: dict[str, Any], fitting: set[str], make_signal: Make, make_entry: Make
-) -> None:
-    records = {
-        "long": make_signal(1),
-        "short": make_signal(2, "binance:ETHUSDT", instance="mine", side=Side.SHORT),
+def test_a_rule_takes_what_fits_all_that_it_names(rule: dict[str, Any], fitting: set[str]) -> None:
+    records: dict[str, Signal | Event] = {
+        "long": signal(1),
+        "short": signal(2, "binance:ETHUSDT", instance="mine", side=Side.SHORT),
         "gap": Gap(KEY, 1, 2, 3, 4, "gone"),
         "connected": Connected(SHARD, 1, 2, 3),
     }
     own = rules({"to": ["phone"], **rule})
-    assert {name for name, one in records.items() if own.messages(make_entry(one))} == fitting
+    assert {name for name, one in records.items() if own.messages(entry(one))} == fitting
 
 
-def test_all_rules_are_followed_and_the_first_makes_the_text(
-    make_signal: Make, make_entry: Make
-) -> None:
+def test_all_rules_are_followed_and_the_first_makes_the_text() -> None:
     own = rules(
         {"to": ["team"], "template": "{instance}: {side}"},
         {"to": ["phone", "team"], "template": "{price}"},
     )
-    found = own.messages(make_entry(make_signal(1)))
+    found = own.messages(entry(signal(1)))
     assert {name: one.text for name, one in found.items()} == {
         "team": "rsi_reversal: long", "phone": "67,123.45",
     }  # fmt: skip
 
 
-def test_without_rules_signals_and_what_is_wrong_go_everywhere(
-    make_signal: Make, make_entry: Make
-) -> None:
+def test_without_rules_signals_and_what_is_wrong_go_everywhere() -> None:
     own = rules()
-    assert set(own.messages(make_entry(make_signal(1)))) == {"phone", "team"}
-    assert set(own.messages(make_entry(Gap(KEY, 1, 2, 3, 4, "gone")))) == {"phone", "team"}
-    assert not own.messages(make_entry(Connected(SHARD, 1, 2, 3)))
+    assert set(own.messages(entry(signal(1)))) == {"phone", "team"}
+    assert set(own.messages(entry(Gap(KEY, 1, 2, 3, 4, "gone")))) == {"phone", "team"}
+    assert not own.messages(entry(Connected(SHARD, 1, 2, 3)))
     assert own.records == {"signal", "event"}
     assert Rules(NotifyConfig()).records == frozenset()
 
@@ -214,12 +208,10 @@ def test_a_rule_that_cannot_be_is_an_error_that_names_it(rule: dict[str, Any], w
     assert why in str(raised.value)
 
 
-def test_braces_can_be_written_and_fields_of_other_kinds_are_empty(
-    make_signal: Make, make_entry: Make
-) -> None:
+def test_braces_can_be_written_and_fields_of_other_kinds_are_empty() -> None:
     own = rules({"to": ["phone"], "template": "{{{symbol}}} {link}{side}"})
-    assert own.messages(make_entry(make_signal(1)))["phone"].text == "{BTCUSDT} long"
-    connected = own.messages(make_entry(Connected(SHARD, 1, 2, 3)))["phone"]
+    assert own.messages(entry(signal(1)))["phone"].text == "{BTCUSDT} long"
+    connected = own.messages(entry(Connected(SHARD, 1, 2, 3)))["phone"]
     assert connected.text == "{shard-0} 3"
 
 
@@ -241,10 +233,10 @@ def test_no_record_however_odd_raises(fields: dict[str, str], record: str) -> No
     assert isinstance(message.as_json(), bytes)
 
 
-def test_signals_of_two_instances_at_one_place_are_two(make_entry: Make) -> None:
+def test_signals_of_two_instances_at_one_place_are_two() -> None:
     def of(instance: str) -> Signal:
         return Signal(KEY, interval("1m"), "s", instance, Side.LONG, 0, 1, "1", "", (), 9)
 
     own = rules(everything())
-    first, second = (own.messages(make_entry(of(name)))["phone"].id for name in ("a", "b"))
+    first, second = (own.messages(entry(of(name)))["phone"].id for name in ("a", "b"))
     assert first != second
