@@ -81,6 +81,7 @@ class GroupFeed:
         self._left: dict[str, str] = {}  # streams whose own entries are read again, above which id
         self._new: set[str] = set()
         self._look_at = float("-inf")
+        self._begun = False
 
     def poll(self, seconds: float) -> Batch | None:
         """Return the next batch."""
@@ -103,8 +104,9 @@ class GroupFeed:
             names = self._client().scan_iter(match=PATTERN, count=1000, _type="stream")
         known = self._new | set(self._left)
         wanted = [n for n in names if n not in known and self._wants(n)]
-        begun = bool(known) or any(self._has_group(name) for name in wanted)
+        begun = self._begun or any(self._has_group(name) for name in wanted)
         self._left |= {name: "0" for name in wanted if self._make(name, "0" if begun else "$")}
+        self._begun = True
 
     def _wants(self, name: str) -> bool:
         said = parse_key(name)

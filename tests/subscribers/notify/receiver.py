@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
+import redis
+
+from config.notify import NotifyConfig
 from connectors.redis.codec import Entry, entry_of, rows_of
-from connectors.redis.keys import stream_key
+from connectors.redis.keys import REGISTRY, stream_key
 from core.market.events import Event
 from core.market.intervals import interval
 from core.market.paper import Fill
 from core.market.signal import Side, Signal
+from subscribers.notify.worker import Worker
 
 KEY = "binance:BTCUSDT"
 START_US = 1_770_000_000_000_000
@@ -61,8 +65,11 @@ class Receiver:
 
     @property
     def once(self) -> list[dict[str, Any]]:
-        """What it took, each id once."""
-        return list({one.json["id"]: one.json for one in reversed(self.taken)}.values())[::-1]
+        """What it took, each id once: the first time."""
+        found: dict[str, dict[str, Any]] = {}
+        for one in self.taken:
+            found.setdefault(one.json["id"], one.json)
+        return list(found.values())
 
 
 class _Server(ThreadingHTTPServer):
@@ -145,3 +152,48 @@ def eventually(what: Callable[[], object], seconds: float = 20.0) -> None:
     while not what():
         assert time.monotonic() < until, "it never came true"
         time.sleep(0.005)
+
+
+class Working:
+    """A worker on a thread of its own."""
+
+    def __init__(self, config: NotifyConfig, url: str, **more: Any) -> None:  # noqa: ANN401 - any
+        self.stop = threading.Event()
+        self.error: BaseException | None = None
+        self._worker = Worker(config, url, stop=self.stop, lease_s=1.0, **more)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Working":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Stop it, and wait until it has."""
+        self.stop.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._worker.run()
+        except BaseException as error:
+            self.error = error
+
+
+def is_idle(client: redis.Redis, group: str = "notify") -> bool:
+    """Say whether a group was given everything, and is done with it."""
+    names: Any = client.smembers(REGISTRY)
+    for name in names:
+        groups: Any = client.xinfo_groups(name)
+        own = [one for one in groups if one["name"] == group]
+        newest: Any = client.xrevrange(name, count=1)
+        if not own or own[0]["pending"] or own[0]["last-delivered-id"] != newest[0][0]:
+            return False
+    return True
