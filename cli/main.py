@@ -25,7 +25,7 @@ app = typer.Typer(
 _COMMANDS = (
     "demo", "run", "up", "api", "token", "status", "replay", "backtest", "simulate", "record",
     "backfill", "tail", "consume", "sink", "symbols", "strategy", "paper", "ml", "certify", "gaps",
-    "verify", "verify_parity", "doctor", "config", "bench", "version",
+    "verify", "verify_parity", "notify", "doctor", "config", "bench", "version",
 )  # fmt: skip
 
 
