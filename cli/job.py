@@ -1,4 +1,4 @@
-"""A replay or a back-test as a process of its own: ``python -m cli.job <folder>``.
+"""A replay, a back-test or a proof of parity as a process of its own: ``python -m cli.job <folder>``.
 
     settings.json, job.json ─► this ─► result.json, report.html
                                 └► lines of JSON on stdout: {"progress": 0.5, "rows": 1000}
@@ -10,6 +10,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from dataflows.outputs import Outputs
 from dataflows.replay import facts_of, inputs_of, look, plan_of
 from dataflows.setup import kline_plan, paper_of, prepare_saved
 from dataflows.summary import summarize
+from dataflows.verify_parity import verify
 from reports.backtest import html
 from reports.order import Data, check, identified, swept, understand
 from reports.plain import as_dict
@@ -50,8 +53,7 @@ def main() -> None:
     try:
         job: Told = orjson.loads((folder / "job.json").read_bytes())
         settings = prepare_saved(folder / "settings.json")
-        work = _backtest if job["kind"] == "backtest" else _replay
-        work(folder, settings, job, out)
+        _WORKS[job["kind"]](folder, settings, job, out)
     except CryptoToolsError as error:
         text, _, hint = str(error).partition("\nhint: ")
         out.say(error=text, hint=hint)
@@ -88,6 +90,26 @@ def _replay(folder: Path, settings: Settings, job: Told, out: "_Lines") -> None:
     told = summarize(time.monotonic() - began).as_dict()
     files = [file.as_dict() for file in facts_of(inputs)]
     _publish(folder, "result.json", orjson.dumps(told | {"files": files}))
+
+
+def _parity(folder: Path, settings: Settings, job: Told, out: "_Lines") -> None:
+    plan = kline_plan(settings, live=False)
+    work = Work(plan, settings.strategies, paper_of(settings), ml_plan(settings))
+    recording, lake = settings.recording.path, settings.lake.path
+    with out.watching():
+        found = list(verify(recording, lake, work, newest=job["newest"]))
+    if STOP.is_set():
+        raise KeyboardInterrupt
+    equal = bool(found) and all(verdict.equal for verdict in found)
+    rows = [asdict(verdict) for verdict in found]
+    _publish(folder, "result.json", orjson.dumps({"equal": equal, "verdicts": rows}))
+
+
+_WORKS: dict[str, Callable[[Path, Settings, Told, "_Lines"], None]] = {
+    "backtest": _backtest,
+    "replay": _replay,
+    "parity": _parity,
+}
 
 
 def _specs(settings: Settings, job: Told) -> tuple[InstanceSpec, ...]:

@@ -1,4 +1,4 @@
-"""Replays and back-tests as jobs: what is asked for, and how they are."""
+"""Replays, back-tests and proofs of parity as jobs: what is asked for, and how they are."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -99,14 +99,25 @@ class ReplayRequest(_Asked):
     ] = None
 
 
-JobRequest: TypeAlias = Annotated[BacktestRequest | ReplayRequest, Field(discriminator="kind")]
+class ParityRequest(BaseModel):
+    """A replay of the recording against what the live run said: `cryptotools verify-parity`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["parity"]
+    newest: Annotated[bool, Field(description="Only the newest run, or all.")] = True
+
+
+JobRequest: TypeAlias = Annotated[
+    BacktestRequest | ReplayRequest | ParityRequest, Field(discriminator="kind")
+]
 
 
 class JobItem(Model):
     """A job."""
 
     id: str
-    kind: Literal["backtest", "replay"]
+    kind: Literal["backtest", "replay", "parity"]
     state: State
     progress: Annotated[float, Field(ge=0, le=1)] = 0.0
     rows: Annotated[int, Field(description="Rows of data read so far.")] = 0

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from api.data.asked import interval_of, time_of
 from api.problems import ProblemError
-from client.jobs import BacktestRequest, JobRequest
+from client.jobs import BacktestRequest, JobRequest, ParityRequest
 from config.settings import Settings
 from dataflows.addresses import NO_REDIS
 
@@ -37,6 +37,8 @@ def settings_for(settings: Settings, request: JobRequest) -> dict[str, Any]:
 
 def job_of(settings: Settings, request: JobRequest) -> dict[str, Any]:
     """Return what the job's process is told, as plain values (`cli.job`)."""
+    if isinstance(request, ParityRequest):
+        return {"kind": request.kind, "newest": request.newest}
     told: dict[str, Any] = {
         "kind": request.kind,
         "paths": [str(path) for path in paths_of(settings, request.data)],

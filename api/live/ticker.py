@@ -112,6 +112,8 @@ class Ticker:
         health = _health(self._flows)
         for key, one in told.items():
             self._tell(key, one, health.get(key), now)
+        for key in health.keys() - told.keys():
+            self._tell_untraded(key, health[key])
 
     def _tell(
         self, key: str, told: Mapping[str, Any], health: dict[str, Any] | None, now: float
@@ -126,6 +128,11 @@ class Ticker:
             "rate": _rate(symbol.counts, now, int(told["entries-added"])),
             **(health or {"lag_s": None, "gaps_open": 0, "state": "stale"}),
         }
+        self._show((TICKER, key), Value(orjson.dumps(body)), key)
+
+    def _tell_untraded(self, key: str, health: dict[str, Any]) -> None:
+        none = dict.fromkeys(("price", "time_us", "change_24h", "rate"))
+        body = {"symbol": key.partition(":")[2], **none, **health}
         self._show((TICKER, key), Value(orjson.dumps(body)), key)
 
     def _show(self, path: Path, value: Value, key: str) -> None:

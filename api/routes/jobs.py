@@ -1,4 +1,4 @@
-"""Replays and back-tests as jobs."""
+"""Replays, back-tests and proofs of parity as jobs."""
 
 from pathlib import Path as File
 from typing import Annotated
@@ -33,14 +33,15 @@ JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Of the job."
 _HTML = {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "A page."}
 _OBJECT = {
     "content": {"application/json": {"schema": {"type": "object"}}},
-    "description": "What `cryptotools backtest --json` or `replay --json` prints.",
+    "description": "What `cryptotools backtest --json` or `replay --json` prints; of parity, whether all "
+    "is `equal`, and what `verify-parity --json` prints as `verdicts`.",
 }
 
 
 @router.post(
     "/jobs",
     status_code=202,
-    summary="Start a back-test or a replay",
+    summary="Start a back-test, a replay or a proof of parity",
     responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}},
 )
 async def submit(

@@ -122,6 +122,15 @@ def test_an_outage_heals_before_the_eyes(open_page: Open) -> None:
     expect(page.locator("#calendar .line")).to_have_count(5, timeout=20_000)
 
 
+@pytest.mark.e2e
+def test_parity_is_proven_while_it_runs(open_page: Open) -> None:
+    page = open_page("#/quality").page
+    expect(page.locator("#parity")).to_contain_text("Not proven yet", timeout=20_000)
+    page.get_by_role("button", name="Prove now").click()
+    expect(page.locator("#parity .verdict")).to_contain_text("equal", timeout=90_000)
+    expect(page.locator("#parity .verdict")).to_contain_text(re.compile(r"[1-9]\d* records in \d+"))
+
+
 def test_a_strategy_is_added_by_the_form_speaks_and_goes(open_page: Open) -> None:
     page = open_page("#/strategies").page
     expect(page.locator("#instances article")).to_have_count(3, timeout=20_000)

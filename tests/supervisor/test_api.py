@@ -87,6 +87,11 @@ def test_commands_by_http_take_effect_outlast_a_kill_and_are_recorded(
         until(lambda: signals(api.get("/instances/fast").json()), 90, "its signals")
         actions = [row["action"] for row in api.get("/audit").json()]
         assert actions[:2] == ["start", "resume"]
+        proof = api.post("/jobs", json={"kind": "parity"}).json()["id"]  # while it runs
+        until(lambda: api.get(f"/jobs/{proof}").json()["state"] == "done", 60, "a proof")
+        proven = api.get(f"/jobs/{proof}/result").json()
+        assert proven["equal"], proven
+        assert {v["stream"] for v in proven["verdicts"]} >= {"klines 1m", "signals"}
     assert own.end(up) == 0
     slow = {what: round(s, 3) for what, s in spent.items() if s > (3 if "first" in what else 1)}
     assert not slow, spent  # on idle cores all but the first take some 50 ms

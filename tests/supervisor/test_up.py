@@ -374,12 +374,12 @@ def test_a_flow_whose_supervisor_dies_ends_by_itself(job: Make, calm: Simulator)
     assert own.end(again) == 0
 
 
-def test_a_newcomer_needs_nothing_but_up_simulate(job: Make, tmp_path: Path) -> None:
+def test_a_newcomer_needs_nothing_but_up_demo(job: Make, tmp_path: Path) -> None:
     own = job(None)
-    up = own.start("up", "--simulate")
-    config = tmp_path / "simulated" / "cryptotools.toml"
+    up = own.start("up", "--demo", "--port", "0")
+    config = tmp_path / "demo" / "cryptotools.toml"
     until(lambda: own.run("status", "-c", str(config))[0] == 0, 40, "a flow that is well")
-    code, said = own.run("up", "--simulate")
+    code, said = own.run("up", "--demo")
     assert code == 3
     assert "runs a flow on it" in said
     assert own.end(up) == 0

@@ -128,7 +128,7 @@ class Market {
   #first() {
     if (this.key) return;
     const all = this.watch.symbols();
-    const key = this.wanted ? this.#keyOf(this.wanted) : all.find((k) => nameOf(k) === "BTCUSDT") ?? all[0];
+    const key = this.wanted ? this.#keyOf(this.wanted) : all.find((k) => nameOf(k) === "BTCUSDT") ?? all.find((k) => store.tickers.get(k).price !== null) ?? all[0];
     if (key) this.#show(key);
     else if (this.wanted && all.length) {
       this.#cover(empty(`${this.wanted} is not followed`, "Search it on the left to follow it, or choose another symbol."));

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { empty, fill, h, heads, skeleton } from "./dom.js";
 import * as format from "./format.js";
+import { Parity } from "./parity.js";
 import { hear, meaning, nameOf, store } from "./store.js";
 
 const DAYS = 35;
@@ -28,6 +29,7 @@ class Quality {
     this.calendar = h("div.calendar", { id: "calendar" }, skeleton(5));
     this.log = h("ol.log", { id: "quality-log" });
     this.books = h("dl.figures");
+    this.parity = new Parity();
     fill(main, h("div.grid.two",
       h("section.panel", h("header", h("h1", "Connections")), h("div.scroll", h("table",
         h("thead", h("tr", heads("connection", "#symbols", "#age", "#next rotation", "#messages"))), this.links))),
@@ -37,6 +39,7 @@ class Quality {
         h("thead", h("tr", heads("symbol", "complete until", "#behind", "#gaps open", "#last id"))), this.symbols))),
       h("section.panel", h("header", h("h1", "Certificates"), h("span.dim", `last ${DAYS} days, UTC`)), this.calendar,
         h("p.legendary", Object.entries(STATES).map(([name, [mark, words]]) => h("span", h(`i.day.${name}`, mark), words)))),
+      this.parity.panel,
       h("section.panel.whole", h("header", h("h1", "What happened to the data")), this.log)));
     this.ends = [hear("events", () => this.#log()), hear("status", () => this.#reload())];
     this.at = 0;
@@ -49,6 +52,7 @@ class Quality {
   leave() {
     this.ends.forEach((end) => end());
     clearInterval(this.timer);
+    this.parity.leave();
     this.gone = true;
   }
 

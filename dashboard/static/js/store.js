@@ -107,7 +107,7 @@ live.addEventListener("frame", ({ detail: frame }) => {
   if (latest.ticker) {
     for (const [key, ticker] of Object.entries(latest.ticker)) {
       store.tickers.set(key, ticker);
-      spark(key, Number(ticker.price));
+      if (ticker.price !== null) spark(key, Number(ticker.price));
     }
     tell("tickers", latest.ticker);
   }

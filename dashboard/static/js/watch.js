@@ -72,7 +72,7 @@ export class Watch {
     const [mark, words] = STATES[t.state] ?? STATES.stale;
     text(cells.mark, mark);
     text(cells.name, nameOf(key));
-    text(cells.price, format.grouped(format.trimmed(t.price, 2)));
+    text(cells.price, t.price === null ? "no trade yet" : format.grouped(format.trimmed(t.price, 2)));
     const day = t.change_24h === null || t.change_24h === undefined ? null : Number(t.change_24h);
     text(cells.change, day === null ? "–" : format.percent(day));
     text(cells.rate, `${format.short(Number(t.rate) || 0)}/s`);

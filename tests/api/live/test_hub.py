@@ -173,6 +173,9 @@ def test_a_ticker_says_how_a_symbol_is(
             hub.session(read_topics(["ticker"]), None) as session,
         ):
             first = await hear_until(session, lambda frame: frame["latest"])
+            quiet = first["latest"]["ticker"]["binance:QUIETBTC"]
+            assert (quiet["symbol"], quiet["price"], quiet["rate"]) == ("QUIETBTC", None, None)
+            assert quiet["state"] == "live"
             ticker = first["latest"]["ticker"][KEY]
             assert (ticker["price"], ticker["change_24h"]) == ("99", "10.00")
             assert (ticker["state"], ticker["gaps_open"], ticker["lag_s"]) == ("repairing", 1, 0.1)
@@ -188,8 +191,9 @@ def test_a_ticker_says_how_a_symbol_is(
         return dict(frame["latest"].get("ticker", {}).get(KEY, {}))
 
     def tell(now: float, **health: float) -> None:
+        untraded = {"binance:QUIETBTC": {"lag_s": 0.1, "gaps_open": 0}}
         account = {
-            "written": now + 3600, "state": "running", "pid": 1, "symbols": {KEY: health},
+            "written": now + 3600, "state": "running", "pid": 1, "symbols": {KEY: health, **untraded},
             "links": {"binance:shard-0": 1}, "rows": {}, "redis": None, "rss_bytes": 0,
             "disk": {"path": ".", "free_bytes": 1 << 40}, "wanted": [],
         }  # fmt: skip
