@@ -1,4 +1,4 @@
-"""A replay, a back-test or a proof of parity as a process of its own: ``python -m cli.job <folder>``.
+"""A replay, back-test or proof of parity as a process of its own: ``python -m cli.job <folder>``.
 
     settings.json, job.json ─► this ─► result.json, report.html
                                 └► lines of JSON on stdout: {"progress": 0.5, "rows": 1000}

@@ -33,8 +33,8 @@ JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Of the job."
 _HTML = {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "A page."}
 _OBJECT = {
     "content": {"application/json": {"schema": {"type": "object"}}},
-    "description": "What `cryptotools backtest --json` or `replay --json` prints; of parity, whether all "
-    "is `equal`, and what `verify-parity --json` prints as `verdicts`.",
+    "description": "What `cryptotools backtest --json` or `replay --json` prints; of parity, "
+    "whether all is `equal`, and what `verify-parity --json` prints as `verdicts`.",
 }
 
 
