@@ -8,7 +8,7 @@ import { nameOf } from "./store.js";
 export class Parity {
   constructor() {
     this.body = h("div", { id: "parity" }, skeleton(2));
-    this.button = h("button.ghost", { onclick: () => this.#prove() }, "Prove now");
+    this.button = h("button", { onclick: () => this.#prove() }, "Prove now");
     this.panel = h("section.panel.whole", h("header", h("h1", "Parity"), h("span.dim", "the recording replayed, against what the live run said"), this.button), this.body);
     this.#look();
   }

@@ -194,8 +194,9 @@ def test_a_ticker_says_how_a_symbol_is(
         untraded = {"binance:QUIETBTC": {"lag_s": 0.1, "gaps_open": 0}}
         account = {
             "written": now + 3600, "state": "running", "pid": 1,
-            "symbols": {KEY: health, **untraded}, "links": {"binance:shard-0": 1}, "rows": {}, "redis": None, "rss_bytes": 0,
-            "disk": {"path": ".", "free_bytes": 1 << 40}, "wanted": [],
+            "symbols": {KEY: health, **untraded}, "links": {"binance:shard-0": 1}, "rows": {},
+            "redis": None, "rss_bytes": 0, "disk": {"path": ".", "free_bytes": 1 << 40},
+            "wanted": [],
         }  # fmt: skip
         redis_client.hset(FLOWS, field("main", 0), orjson.dumps(account).decode())
 
