@@ -78,10 +78,11 @@ export async function loadEvents() {
   const [events, signals] = await Promise.all(
     ["events", "signals"].map((kind) => get(kind, { limit: 100, order: "desc" }).catch(() => ({ items: [] }))));
   const old = [
-    ...events.items.map((e) => ({ topic: "events", id: "", key: e.key, at: e.time_us / 1000, fields: { kind: e.kind, ...e.detail } })),
-    ...signals.items.map((s) => ({ topic: "signals", id: "", key: s.key, at: s.time_us / 1000, fields: s })),
+    ...events.items.map((e) => ({ topic: "events", id: "", key: e.key, at: e.time_us / 1000, seq: BigInt(e.seq), fields: { kind: e.kind, ...e.detail } })),
+    ...signals.items.map((s) => ({ topic: "signals", id: "", key: s.key, at: s.time_us / 1000, seq: BigInt(s.seq), fields: s })),
   ];
-  store.events = old.sort((a, b) => b.at - a.at).slice(0, MOST_EVENTS);
+  // By where they stand in the data: a repair is told at the time of what it repaired.
+  store.events = old.sort((a, b) => (a.seq < b.seq ? 1 : a.seq > b.seq ? -1 : 0)).slice(0, MOST_EVENTS);
   tell("events", null);
 }
 
