@@ -29,6 +29,7 @@ from client.control import (
     SymbolsChange,
 )
 from client.errors import ApiError
+from client.ml import Action, ModelItem, ModelOutcome, Models, VersionRequest
 from client.models import FlowStatus, Problem, Version
 
 T = TypeVar("T")
@@ -153,6 +154,17 @@ class Client:
     def remove(self, name: str) -> InstanceAnswer:
         """End an instance."""
         return self._command("DELETE", f"{V1}/instances/{name}", InstanceAnswer)
+
+    # ---- models ----
+
+    def models(self) -> list[ModelItem]:
+        """Return the models of the registry and of the settings."""
+        return self._get(f"{V1}/models", Models).items
+
+    def tell_model(self, name: str, action: Action, version: str) -> ModelOutcome:
+        """Promote, shadow or unshadow a version; its first characters will do."""
+        body = VersionRequest(version=version)
+        return self._post(f"{V1}/models/{name}/{action}", ModelOutcome, body)
 
     # ---- how ----
 

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from client.models import Model
 
+Action = Literal["promote", "shadow", "unshadow"]
+"""What may be done with a version."""
+
 
 class VersionRows(Model):
     """Rows of a part of the data: how many, and from when to when."""

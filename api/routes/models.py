@@ -1,6 +1,6 @@
 """Models: what there is, which version speaks, and how to change that."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
@@ -10,7 +10,7 @@ from api.idempotency import Answer, OnceOnly
 from api.models import command, find
 from api.security.guard import Controller, Reader
 from api.services import With
-from client.ml import ModelItem, ModelOutcome, Models, VersionRequest
+from client.ml import Action, ModelItem, ModelOutcome, Models, VersionRequest
 from core.control import ModelCommand
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -18,7 +18,6 @@ router = APIRouter(prefix="/models", tags=["models"])
 Name = Annotated[
     str, Path(pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Of the model.", examples=["up"])
 ]
-Action = Literal["promote", "shadow", "unshadow"]
 
 
 @router.get("", summary="List models")

@@ -29,7 +29,9 @@ Features = Annotated[str, typer.Option("--features", "-f", help="Name of the set
 Lake = Annotated[Path | None, typer.Option("--lake", help="Folder; `lake.path` by default.")]
 Symbol = Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Only these symbols.")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcome.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, max=60, help="Seconds to wait for the outcome.")
+]
 
 _SECONDS = 30.0
 _ESTIMATORS = "; ".join(f"{name}: {one.about}" for name, one in ESTIMATORS.items())
@@ -226,13 +228,14 @@ def _register_promote(group: typer.Typer) -> None:
     ) -> None:
         """Have a version's predictions count from the next kline on, and after every restart."""
         settings = prepare(config, overrides(set_))
-        registry = ModelRegistry(settings.ml.registry)
-        whole = registry.resolve(name, version)
-        if whole:
-            registry.load(name, whole)  # what cannot be loaded is found before anything is sent
-        if not offline:
-            command(settings, "promote", name, whole, wait, json=json)
-        registry.promote(name, whole)
+        if offline:
+            registry = ModelRegistry(settings.ml.registry)
+            whole = registry.resolve(name, version)
+            if whole:
+                registry.load(name, whole)  # what cannot be loaded is found before it is needed
+            registry.promote(name, whole)
+        else:
+            whole = command(settings, "promote", name, version, wait, json=json).model.current
         ERR.print(f"{escape(name)} begins with {whole or 'no version'} from now on")
 
 
@@ -249,10 +252,7 @@ def _register_shadows(group: typer.Typer) -> None:
     ) -> None:
         """Score a version in the running flow, beside the one that counts."""
         settings = prepare(config, overrides(set_))
-        registry = ModelRegistry(settings.ml.registry)
-        whole = _existing(registry, name, version)
-        registry.load(name, whole)
-        command(settings, "shadow", name, whole, wait, json=json)
+        command(settings, "shadow", name, version, wait, json=json)
 
     @group.command()
     def unshadow(
@@ -266,8 +266,7 @@ def _register_shadows(group: typer.Typer) -> None:
     ) -> None:
         """Score a version no longer."""
         settings = prepare(config, overrides(set_))
-        whole = _existing(ModelRegistry(settings.ml.registry), name, version)
-        command(settings, "unshadow", name, whole, wait, json=json)
+        command(settings, "unshadow", name, version, wait, json=json)
 
 
 def _set(settings: Settings, name: str) -> FeatureSet:
