@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint fmt types layers check chaos soak bench lock clean
+.PHONY: help setup demo run e2e test test-fast lint fmt types layers check chaos soak bench lock clean
 
 help:  ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,8 @@ $(READY): requirements-dev.lock pyproject.toml tools/setup.py
 	@$(PYTHON) tools/setup.py $(VENV)
 	@touch $@
 
-demo: $(READY)  ## Run the main job on a local simulated exchange (Ctrl-C ends it)
-	@$(BIN)/cryptotools demo
+demo: $(READY)  ## Run everything on a local simulated exchange; dashboard on port 8000 (Ctrl-C ends it)
+	@$(BIN)/cryptotools up --demo
 
 run: $(READY)  ## Run the main job with your settings
 	@$(BIN)/cryptotools run
@@ -31,6 +31,10 @@ test: $(READY)  ## Run all tests
 
 test-fast: $(READY)  ## Run the tests that take no real processes
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow"
+
+e2e: $(READY)  ## Try the dashboard in Chromium, with load (installs it by apt where it is missing)
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium >/dev/null)
+	@$(BIN)/python -m pytest tests/browser -m "e2e or slow" -s -q
 
 lint: $(READY)  ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -9,13 +9,34 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import problems
+from api.data.proof import Proofs
 from api.description import describe
-from api.routes import instances, session, strategies, symbols, system
+from api.jobs.runner import Runner
+from api.routes import (
+    data,
+    indicators,
+    instances,
+    jobs,
+    live,
+    models,
+    page,
+    performance,
+    proof,
+    session,
+    strategies,
+    symbols,
+    system,
+)
 from api.security.door import Door
 from api.services import make_services
 from config.settings import Settings
 
 V1 = "/api/v1"
+
+_PARTS = (
+    session, symbols, strategies, instances, data, indicators, jobs, models, proof,
+    performance, live,
+)  # fmt: skip
 
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
@@ -36,8 +57,10 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
-            yield
+            async with own.live.running():
+                yield
         finally:
+            await app.state.jobs.close()
             await own.bus.aclose()
 
     app = FastAPI(
@@ -49,13 +72,15 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = own
+    app.state.jobs = Runner(own)
+    app.state.proofs = Proofs(settings.lake.path)
     problems.install(app)
     describe(app)
     app.include_router(system.router)
-    app.include_router(session.router, prefix=V1)
-    app.include_router(symbols.router, prefix=V1)
-    app.include_router(strategies.router, prefix=V1)
-    app.include_router(instances.router, prefix=V1)
+    for part in _PARTS:
+        app.include_router(part.router, prefix=V1)
+    if settings.api.dashboard:
+        app.include_router(page.router)
     app.add_middleware(Door, config=settings.api)
     if settings.api.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.api.cors_origins), **_CORS)

@@ -51,6 +51,12 @@ class Flow:
         return str(next((row["exchange"] for row in rows), "binance"))
 
     @property
+    def intervals(self) -> tuple[str, ...]:
+        """The intervals whose klines it builds, the shortest first."""
+        rows = self.status.processes.values()
+        return tuple(next((row.get("intervals", ()) for row in rows), ()))
+
+    @property
     def following(self) -> tuple[str, ...]:
         """The symbols that it follows."""
         rows = self.status.processes.values()

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from api.live.hub import Hub
 from api.security.limits import RateLimit
 from api.security.tokens import TokenFile, tokens_file
 from api.symbols import Listings
@@ -41,6 +42,7 @@ class Services:
         limits: How often.
         listings: What the exchange lists.
         started: When the app was made, seconds of the monotonic clock.
+        live: Live push.
 
     """
 
@@ -50,6 +52,10 @@ class Services:
     limits: Limits
     listings: Listings
     started: float = field(default_factory=time.monotonic)
+    live: Hub = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = Hub(self.bus, self.settings.api.live_clients)
 
     def patience(self, wait: float | None) -> float:
         """Return how many seconds a command may take, as the caller said or else the settings."""

@@ -71,7 +71,7 @@ def latency(*, rate: int = _RATE, seconds: float = 12.0) -> list[Row]:
     """Measure one rate; a reader in this process takes its part of the machine."""
     with _job(rate) as job:
         seen = _watch(job.url, seconds)
-        cpu = _cpu_seconds(job.pid)
+        cpu = cpu_seconds(job.pid)
     return _rows(seen, job.received, rate, cpu)
 
 
@@ -79,10 +79,10 @@ def sustained(*, rate: int = 60_000, warm: float = 4.0, seconds: float = 10.0) -
     """Offer more than may get through, and count the entries that Redis was given."""
     with _job(rate) as job:
         time.sleep(warm)
-        began, before, cpu = time.monotonic(), _added(job.url), _cpu_seconds(job.pid)
+        began, before, cpu = time.monotonic(), _added(job.url), cpu_seconds(job.pid)
         time.sleep(seconds)
         count, took = _added(job.url) - before, time.monotonic() - began
-        cpu = _cpu_seconds(job.pid) - cpu
+        cpu = cpu_seconds(job.pid) - cpu
     share = f"{cpu / took:.2f} cores, the simulator and Redis beside it"
     return [Row("live, sustained, one worker", count / took, "trades/s", 30_000.0, against=share)]
 
@@ -160,6 +160,7 @@ def _rows(seen: _Seen, received: _Seen, rate: int, cpu: float) -> list[Row]:
     ]
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has used of the CPU so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

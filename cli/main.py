@@ -5,6 +5,7 @@ not usable (Redis, exchange, disk, port); 130 interrupted.
 """
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import typer
@@ -23,20 +24,27 @@ app = typer.Typer(
 
 _COMMANDS = (
     "demo", "run", "up", "api", "token", "status", "replay", "backtest", "simulate", "record",
-    "backfill", "tail",
-    "symbols", "strategy", "paper", "ml", "certify", "gaps", "verify", "verify_parity",
-    "doctor", "config", "bench", "version",
+    "backfill", "tail", "consume", "sink", "symbols", "strategy", "paper", "ml", "certify", "gaps",
+    "verify", "verify_parity", "notify", "doctor", "config", "bench", "version",
 )  # fmt: skip
 
 
-def _register() -> None:
-    for name in _COMMANDS:
+@app.callback()
+def _group() -> None:
+    """Keep the names of commands, also where only one is loaded."""
+
+
+def _register(arguments: Sequence[str]) -> None:
+    # Only the one that is meant: each brings libraries that take their time.
+    first = next((one for one in arguments if not one.startswith("-")), "").replace("-", "_")
+    asked = arguments[:1] == [first.replace("_", "-")] and first in _COMMANDS
+    for name in (first,) if asked else _COMMANDS:
         import_module(f"cli.commands.{name}").register(app)
 
 
 def main() -> None:
     """Run the command line."""
-    _register()
+    _register(sys.argv[1:])
     try:
         app()
     except CryptoToolsError as error:

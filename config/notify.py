@@ -1,8 +1,9 @@
 """Settings of notifications: where messages go, and what is worth one."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from config.secret import Secret
 
@@ -18,7 +19,22 @@ class WebhookConfig(BaseModel):
     secret: Annotated[
         Secret, Field(description="Signs each message (HMAC-SHA256); unset: not signed.")
     ] = SecretStr("")
+    headers: Annotated[
+        dict[str, Secret], Field(description="Sent along, such as Authorization.")
+    ] = {}
     timeout: Annotated[float, Field(gt=0, le=60, description="Seconds for an answer.")] = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _spelled(cls, value: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(value.get_secret_value())
+            known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # such as a port that is no number
+            known = False
+        if not known:
+            raise ValueError("is no web address; one looks like https://host:8443/path")
+        return value
 
 
 class ChannelConfig(BaseModel):
@@ -59,13 +75,32 @@ class RuleConfig(BaseModel):
     ] = ""
 
 
+ChannelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
+
+
 class NotifyConfig(BaseModel):
     """Channels by name, and rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: Annotated[dict[str, ChannelConfig], Field(description="By a name of yours.")] = {}
-    rules: Annotated[tuple[RuleConfig, ...], Field(description="All that fit are followed.")] = ()
+    name: Annotated[
+        ChannelName,
+        Field(description="Of the workers in Redis: those of one name share the work, those of "
+              "another are told everything as well."),
+    ] = "notify"  # fmt: skip
+    channels: Annotated[
+        dict[ChannelName, ChannelConfig], Field(description="By a name of yours.")
+    ] = {}
+    rules: Annotated[
+        tuple[RuleConfig, ...],
+        Field(description="All that fit are followed; none: signals, and events from warning on, "
+              "to every channel."),
+    ] = ()  # fmt: skip
+    group_seconds: Annotated[
+        float,
+        Field(ge=0, le=60, description="Events that follow each other this closely are one "
+              "message; signals and fills do not wait."),
+    ] = 2.0  # fmt: skip
     attempts: Annotated[
         int, Field(ge=1, le=50, description="Before a message goes to the dead letters.")
     ] = 8

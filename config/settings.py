@@ -286,7 +286,9 @@ def _explain(error: ValidationError) -> ConfigError:
     key = ".".join(map(str, where)) or "settings"
     said = first["msg"].removeprefix("Value error, ")
     value = first["input"]
-    shown = f"`{value}`: " if isinstance(value, str | int | float | bool) else ""
+    # What is wrong in these may be a secret, or hold one.
+    open_ = where[:1] != ("notify",) and where != ("api", "token")
+    shown = f"`{value}`: " if open_ and isinstance(value, str | int | float | bool) else ""
     return ConfigError(key, f"{shown}{said}")
 
 

@@ -15,7 +15,7 @@ from connectors.durable import publish
 from connectors.parquet.layout import Kind, Part, escape
 from connectors.parquet.reader import read_klines, read_trades
 from core.ledger import Certificate, DayFacts, DayScan, Edge, certify
-from core.ledger.certificate import Missing
+from core.ledger.certificate import Missing, time_text
 from core.ledger.recount import KlineCheck
 from core.ledger.scan import edge_of
 from core.market.errors import FileError
@@ -64,6 +64,15 @@ def missing_ranges(root: Path, symbol: str | None = None) -> Iterator[tuple[str,
                 if mark not in seen:
                     seen.add(mark)
                     yield lake.key, missing
+
+
+def remedy(key: str, missing: Missing) -> str:
+    """Return the command that asks for a missing range."""
+    symbol = key.partition(":")[2]
+    if missing.between:
+        return f"cryptotools backfill {symbol} {missing.first_id}..{missing.last_id}"
+    span = "..".join(time_text(at)[:19] for at in (missing.start_us, missing.end_us))
+    return f"cryptotools backfill {symbol} {span}"
 
 
 def certificate_path(root: Path, certificate: Certificate) -> Path:

@@ -23,6 +23,7 @@ _SUITES = {
     "replay": ("bench.replay", "replay"),
     "backtest": ("bench.backtest", "backtest"),
     "live": ("bench.live", "live"),
+    "push": ("bench.live_clients", "push"),
     "repair": ("bench.repair", "repair"),
 }
 _VERDICTS = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}

@@ -10,6 +10,7 @@ from rich.markup import escape
 from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json
 from dataflows.setup import prepare
+from subscribers.notify.rules import Rules
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     def check(config: ConfigFile = None, set_: Set = None, *, json: Json = False) -> None:
         """Load the settings and the strategies; exit 2 and say what is wrong, if anything is."""
         settings = prepare(config, overrides(set_))
+        Rules(settings.notify)
         found = {
             "ok": True,
             "file": str(config or Path("cryptotools.toml")),

@@ -9,17 +9,8 @@ from rich.markup import escape
 from cli.options import ConfigFile, Set, overrides
 from cli.output import OUT, Json, print_json, table
 from core.ledger.certificate import Missing, plain, time_text
-from dataflows.certify import missing_ranges
+from dataflows.certify import missing_ranges, remedy
 from dataflows.setup import prepare
-
-
-def remedy(key: str, missing: Missing) -> str:
-    """Return the command that asks for a missing range."""
-    symbol = key.partition(":")[2]
-    if missing.between:
-        return f"cryptotools backfill {symbol} {missing.first_id}..{missing.last_id}"
-    span = "..".join(time_text(at)[:19] for at in (missing.start_us, missing.end_us))
-    return f"cryptotools backfill {symbol} {span}"
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ neither.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from connectors.arrowlog.files import LOGS
@@ -26,8 +26,12 @@ def root_of(path: Path) -> Path | None:
     return next((p for p in (top, *top.parents) if (p / LOGS).is_dir()), None)
 
 
-def pending(root: Path) -> Iterator[tuple[Name, list[Batch]]]:
+def pending(
+    root: Path, wanted: Callable[[Name], bool] = lambda _: True
+) -> Iterator[tuple[Name, list[Batch]]]:
     """Yield, for every open file of every writer below `root`, its name and its rows so far.
+
+    Rows of names that are not wanted are neither unpacked nor held.
 
     Raises:
         FileError: A log changes all the time so that it cannot be read.
@@ -35,16 +39,17 @@ def pending(root: Path) -> Iterator[tuple[Name, list[Batch]]]:
     """
     for folder in sorted((root / LOGS).iterdir()):
         if folder.is_dir():
-            yield from _state(folder).batches().items()
+            yield from _state(folder, wanted).batches().items()
 
 
-def _state(folder: Path) -> State:
+def _state(folder: Path, wanted: Callable[[Name], bool]) -> State:
     # A writer drops old segments: then what was listed is not what is there.
     for _ in range(_TRIES):
         state = State()
         try:
             for frame in frames(segments(folder)):
                 state.tell(frame)
+                state.forget(frame, wanted)
         except FileNotFoundError:
             time.sleep(_PAUSE_S)
             continue

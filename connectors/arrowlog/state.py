@@ -1,5 +1,6 @@
 """What the frames of a log amount to: which rows of which open files are in no file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -56,6 +57,12 @@ class State:
             held = self.add(tuple(name), rows, frame.start, len(frame.data) * rows, again=again)
             held.runs.append((frame, at, rows))
             at += rows
+
+    def forget(self, frame: Frame, wanted: Callable[[Name], bool]) -> None:
+        """Drop what a frame, which was told last, holds of names that nobody wants."""
+        for *name, _ in frame.about.get("again" if "again" in frame.about else "rows", ()):
+            if not wanted(tuple(name)):
+                self.held[tuple(name)].runs.clear()
 
     def add(self, name: Name, rows: int, start: int, size: float, *, again: bool) -> Held:
         """Count rows of a name."""

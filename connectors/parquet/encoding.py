@@ -26,22 +26,28 @@ BROKEN = (pa.ArrowException, OSError, UnicodeError)
 def encode(table: Table, level: int) -> memoryview:
     """Return a table as a Parquet file; `level` is zstd's."""
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.combine_chunks(),  # pages must not follow the chunks in which rows came
+    with writer(sink, table.schema, level) as file:
+        # Pages must not follow the chunks in which rows came.
+        file.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+    return memoryview(sink.getvalue())
+
+
+def writer(sink: object, schema: pa.Schema, level: int) -> pq.ParquetWriter:
+    """Return what writes a file like those of the lake, table by table, to an open sink."""
+    return pq.ParquetWriter(
         sink,
+        schema,
         version="2.6",
         data_page_version="1.0",
-        row_group_size=ROW_GROUP_ROWS,
         data_page_size=_PAGE_BYTES,
         compression="zstd",
         compression_level=level,
-        use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
-        column_encoding=dict(_encodings(table.schema)),
+        use_dictionary=[f.name for f in schema if pa.types.is_string(f.type)],
+        column_encoding=dict(_encodings(schema)),
         store_decimal_as_integer=True,
         write_statistics=True,
         write_page_checksum=True,
     )
-    return memoryview(sink.getvalue())
 
 
 def decode(path: Path, columns: list[str] | None = None) -> Table:
@@ -49,6 +55,14 @@ def decode(path: Path, columns: list[str] | None = None) -> Table:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns)
+    except BROKEN as error:
+        raise unreadable(path, error) from error
+
+
+def schema(path: Path) -> pa.Schema:
+    """Return the columns of a file of the lake, or raise `FileError`."""
+    try:
+        return pq.read_schema(path)
     except BROKEN as error:
         raise unreadable(path, error) from error
 

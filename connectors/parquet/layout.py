@@ -116,11 +116,14 @@ class Wanted:
 
     def takes(self, part: Part) -> bool:
         """Say whether a part is one of them."""
+        return self.takes_slot(part.slot) and self._takes_field("date", part.date)
+
+    def takes_slot(self, slot: Slot) -> bool:
+        """Say whether parts of a slot can be of them."""
         return (
-            part.slot.kind is self.kind
-            and self._takes_key(part.slot.key)
-            and self._takes_field("interval", part.slot.interval)
-            and self._takes_field("date", part.date)
+            slot.kind is self.kind
+            and self._takes_key(slot.key)
+            and self._takes_field("interval", slot.interval)
         )
 
     def enters(self, name: str) -> bool:

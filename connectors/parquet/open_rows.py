@@ -24,12 +24,17 @@ def logged_parts(path: Path, wanted: Wanted) -> list[Part]:
     if root is None:
         return []
     top = path.resolve()
-    parts = (_part(root, name, batches) for name, batches in pending(root))
+    logged = pending(root, lambda name: wanted.takes_slot(_slot(name)))
+    parts = (_part(root, name, batches) for name, batches in logged)
     return sorted(p for p in parts if wanted.takes(p) and p.path.is_relative_to(top))
 
 
+def _slot(name: Name) -> Slot:
+    return Slot(Kind(str(name[0])), str(name[1]), str(name[2]))
+
+
 def _part(root: Path, name: Name, batches: Sequence[Batch]) -> Part:
-    slot = Slot(Kind(str(name[0])), str(name[1]), str(name[2]))
+    slot = _slot(name)
     rows = _table(slot.kind, (int(name[3]), int(name[4])), batches)
     first = rows.column(id_name(slot.kind)).to_numpy().min()
     column = rows.column("open_time" if slot.kind is Kind.KLINES else "time")

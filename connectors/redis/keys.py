@@ -26,6 +26,12 @@ OUTCOMES = "md:~outcomes"
 FLOWS = "md:~flows"
 """A hash of how flows are, one field per process."""
 
+JOBS = "md:~jobs"
+"""A hash of replays and back-tests, one field per job: its record as JSON."""
+
+JOB_ENDS = "md:~jobs:ends"
+"""A hash of jobs that somebody wants to end, by their ids."""
+
 PATTERN = "md:{*}:*"
 """Matches every stream and meta hash."""
 
@@ -61,6 +67,15 @@ def stream_key(key: str, kind: str, interval: str = "") -> str:
 def meta_key(key: str) -> str:
     """Return the name of the hash that holds generation and high-water marks."""
     return f"md:{{{key}}}:~w"
+
+
+def dead_key(group: str) -> str:
+    """Return the stream of the entries that a consumer group gave up.
+
+    >>> dead_key("db")
+    'md:~dead:db'
+    """
+    return f"md:~dead:{group}"
 
 
 def parse_key(name: str) -> StreamName | None:

@@ -51,8 +51,8 @@ def test_step_names_are_stable_because_snapshots_hang_on_them(tmp_path: Path) ->
 def test_our_top_level_packages_clash_with_nobodys() -> None:
     own = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert own == {
-        "bench", "cli", "config", "connectors", "core", "dataflows", "reports", "simulator",
-        "strategies", "supervisor", "telemetry",
+        "api", "bench", "cli", "client", "config", "connectors", "core", "dashboard", "dataflows",
+        "reports", "simulator", "strategies", "subscribers", "supervisor", "telemetry",
     }  # fmt: skip
     owners = packages_distributions()
     assert all(set(owners.get(name, ["cryptotools"])) == {"cryptotools"} for name in own)

@@ -1,0 +1,1 @@
+"""Notifications: signals, fills and events as messages to webhooks and chat services."""

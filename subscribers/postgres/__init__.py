@@ -1,0 +1,1 @@
+"""The database worker: what flows publish, in PostgreSQL, each record once."""
