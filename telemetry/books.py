@@ -6,6 +6,7 @@
 Read while rows move, so what is downstream is read first: a row that moves meanwhile is missing on
 the far side, never counted twice. The remainder is therefore the truth plus the rows in flight, and
 its smallest value over some minutes is the truth: 0, or rows were lost (above) or doubled (below).
+A source, when asked, first shows what it counted of duplicates, so those are read behind it.
 Within a cluster rows change processes, and no process can balance them alone.
 """
 
@@ -39,12 +40,13 @@ class Books:
             stored = total(metrics.STORED, kind="trades")
             stored += sum(pending() for pending in list(self._writers.values()))
             found["lake"] = -stored
-        passed = accepted = total(metrics.ACCEPTED)
+        accepted = total(metrics.ACCEPTED)
         if self._writers:
             found["lake"] += accepted + total(metrics.RESTORED, kind="trades")
         if self._sources:
-            passed += total(metrics.DUPLICATE) + total(metrics.REJECTED)
-            found["source"] = sum(decided() for decided in list(self._sources.values())) - passed
+            decided = sum(ask() for ask in list(self._sources.values()))
+            dropped = total(metrics.DUPLICATE) + total(metrics.REJECTED)
+            found["source"] = decided - accepted - dropped
         return found
 
     def close(self) -> None:
