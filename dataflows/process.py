@@ -38,7 +38,7 @@ def enter(
     _hold(own)
     if options.recovery is not None:
         _hold(join(store_lock(options.recovery), options.process)[0])
-    heartbeat = Heartbeat(settings, process=options.process, parent=parent)
+    heartbeat = Heartbeat(settings, process=options.process, parent=parent, alone=options.alone)
     heartbeat.start()
     atexit.register(_end, heartbeat)
     sys.excepthook = _say

@@ -6,6 +6,8 @@ a connection's part of them, `strategy` a strategy's name; all are bounded by th
 and units are those of Prometheus: seconds, bytes, ``_total`` for what only rises.
 """
 
+from collections.abc import Mapping
+
 from prometheus_client import REGISTRY, Counter, Gauge
 
 from telemetry.catalogue import QUICK, SLOW, Catalogue
@@ -163,18 +165,32 @@ BUILD = _gauge(
 )
 
 
+_SHOWN: dict[Gauge, set[str]] = {}
+_GROWN: dict[Counter, dict[str, int]] = {}
+
+
 def values(gauge: Gauge) -> dict[str, float]:
     """Return a gauge's values by their only label."""
     (family,) = gauge.collect()
     return {label: s.value for s in family.samples for label in s.labels.values()}
 
 
-def show(gauge: Gauge, found: dict[str, float]) -> None:
+def show(gauge: Gauge, found: Mapping[str, float]) -> None:
     """Set a gauge's values by its only label; those of labels that are gone go."""
-    for label in set(values(gauge)) - set(found):
+    for label in _SHOWN.get(gauge, set()) - found.keys():
         gauge.remove(label)
     for label, value in found.items():
         gauge.labels(label).set(value)
+    _SHOWN[gauge] = set(found)
+
+
+def grow(counter: Counter, found: Mapping[str, int]) -> None:
+    """Bring a counter up to totals by its only label (empty: it has none) that others count."""
+    seen = _GROWN.setdefault(counter, {})
+    for label, count in found.items():
+        child = counter.labels(label) if label else counter
+        child.inc(max(0, count - seen.get(label, 0)))
+        seen[label] = count
 
 
 def total(counter: Counter, **labels: str) -> int:
