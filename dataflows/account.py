@@ -24,9 +24,7 @@ from telemetry import metrics
 Row = dict[str, Any]
 
 
-def account_of(
-    settings: Settings, pulse: Pulse, now: float, rates: Rates | None = None
-) -> Row:
+def account_of(settings: Settings, pulse: Pulse, now: float, rates: Rates | None = None) -> Row:
     """Return how the flow of this process is.
 
     Args:

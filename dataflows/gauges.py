@@ -1,4 +1,4 @@
-"""Metrics that are set from a flow's account of itself: once a second, on the heartbeat's thread."""
+"""Metrics that are set from a flow's account of itself: once a second, by its heartbeat."""
 
 import platform
 from collections import Counter

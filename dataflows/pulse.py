@@ -82,10 +82,8 @@ class Pulse:
                 if item.kind == "frame":
                     links = self.messages[item.key]
                     links[item.link] = links.get(item.link, 0) + 1
-                elif item.kind == "start":
-                    self._began(item)
-                elif item.kind == "command":
-                    self._commanded(item)
+                else:
+                    self._input(item)
             elif isinstance(item, Tick):
                 self.clocks[key] = item.time_us
             else:
@@ -105,6 +103,12 @@ class Pulse:
             last = int(newest.id[-1])
             holes[:] = [end for end in holes if end > last]
         return len(holes)
+
+    def _input(self, frame: Frame) -> None:
+        if frame.kind == "start":
+            self._began(frame)
+        elif frame.kind == "command":
+            self._commanded(frame)
 
     def _event(self, key: str, item: Item) -> None:
         match item:

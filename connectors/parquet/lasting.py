@@ -17,7 +17,7 @@ class Lasting:
 
     def note(self, trades: Trades) -> None:
         """Note a batch that was taken."""
-        stamp = PASSAGE.of(trades.key, int(trades.id[-1])) if len(trades) else None
+        stamp = PASSAGE.of(trades.key, int(trades.id[-1])) if PASSAGE and len(trades) else None
         if stamp is not None:
             self._batches.append((stamp.received_ns, stamp.rows))
 

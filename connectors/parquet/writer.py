@@ -40,7 +40,6 @@ from core.market.paper import Equity, Fill
 from core.market.signal import Signal
 from core.market.trades import Trades
 from telemetry import metrics
-from telemetry.passage import PASSAGE
 
 Record: TypeAlias = Trades | Kline | Signal | Fill | Equity | Event | Learned
 """What the lake stores; each has one schema."""
@@ -113,8 +112,7 @@ class LakeWriter:
             case Trades():
                 self._write_trades(record)
                 self._log_trades(len(record))
-                if PASSAGE:
-                    self._lasting.note(record)
+                self._lasting.note(record)
             case Kline(status=Status.FINAL):
                 slot = Slot(Kind.KLINES, record.key, record.interval.name)
                 self._write_record(slot, record, record.open_us)
