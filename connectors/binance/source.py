@@ -27,7 +27,8 @@ from telemetry import metrics
 from telemetry.books import BOOKS
 
 _IDLE = timedelta(milliseconds=1)
-_SHOW_S = 0.1
+_SHOW_S = 0.0002
+"""For each symbol, between two looks at the books: they are summed over all symbols."""
 
 _PLAN = {"next_ids", "scales", "statuses", "standing"}
 """What of the plan in a snapshot is gone on with."""
@@ -78,7 +79,7 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
         self._inbox = inbox
         self._obeyed = "" if inbox is None else inbox.since
         self._books = metrics.RowBooks()
-        self._shown_at = 0.0
+        self._show_at = 0.0
         self._pending = metrics.SOURCE_PENDING.labels(driver.plan().key)
         self._awake: datetime | None = None
         self._stopped = False
@@ -96,7 +97,7 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
         with one_error():
             batch = self._driver.take()
             self._note(batch)
-        if self._stopped or monotonic() > self._shown_at + _SHOW_S:
+        if self._stopped or monotonic() > self._show_at:
             self.decided()
         self._awake = None if batch else datetime.now(UTC) + _IDLE
         return batch
@@ -127,8 +128,8 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
 
     def decided(self) -> int:
         """Show the books; return how many rows were received and wait for nothing any more."""
-        self._shown_at = monotonic()
         totals, pending = self._driver.books()
+        self._show_at = monotonic() + _SHOW_S * len(totals)
         self._books.show(totals)
         self._pending.set(pending)
         return sum(received for received, _, _ in totals.values()) - pending
