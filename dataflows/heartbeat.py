@@ -26,6 +26,7 @@ from dataflows.pulse import PULSE, Pulse
 from dataflows.rates import Rates
 from telemetry.books import BOOKS
 from telemetry.exporter import Exporter
+from telemetry.mask import MASK
 from telemetry.passage import PASSAGE
 
 LOG = logging.getLogger("cryptotools.heartbeat")
@@ -191,7 +192,7 @@ class Heartbeat:
     def _failed(self, error: BaseException) -> None:
         code = error.exit_code if isinstance(error, CryptoToolsError) else 1
         text = str(error) if isinstance(error, CryptoToolsError) else _described(error)
-        self.beat(state="failed", failure={"text": text, "exit_code": code})
+        self.beat(state="failed", failure={"text": MASK(text), "exit_code": code})
         self._done.set()  # what is told of it last is what matters
 
     def _run(self) -> None:
