@@ -43,8 +43,16 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             row["error"] = MASK(self.formatException(record.exc_info))
         for name, value in getattr(record, "fields", {}).items():
-            row.setdefault(name, MASK(value) if isinstance(value, str) else value)
+            row.setdefault(name, _hidden(value))
         return orjson.dumps(row, default=lambda value: MASK(str(value))).decode()
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, str):
+        return MASK(value)
+    if isinstance(value, dict):
+        return {str(name): _hidden(part) for name, part in value.items()}
+    return [_hidden(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def configure(level: str = "info", *, json: bool = False, secrets: Iterable[str] = ()) -> None:

@@ -1,4 +1,7 @@
-"""Writes the tables in docs/reference/metrics.md anew, from the catalogues: python -m tools.metrics."""
+"""Writes the tables in docs/reference/metrics.md anew, from the catalogues.
+
+python -m tools.metrics
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +18,7 @@ def table(metrics: Iterable[Described]) -> str:
     """Return metrics as a table."""
     lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     for one in metrics:
-        labels = ", ".join(f"`{label}`" for label in one.labels) or "–"
+        labels = ", ".join(f"`{label}`" for label in one.labels) or "none"
         meaning = one.help.replace("|", "\\|")
         lines.append(f"| `{one.name}` | {one.kind} | {labels} | {meaning} |")
     return "\n".join(lines)
