@@ -43,8 +43,8 @@ class _Seen:
     @property
     def route(self) -> str:
         # The template, never the path: that may hold anything, and there are as many as you like.
-        found = getattr(self._scope.get("route"), "path", None)
-        return str(found) if found else _UNMATCHED
+        template = getattr(self._scope.get("route"), "path_format", None)
+        return _UNMATCHED if template is None else _prefix(self._scope, template) + template
 
     def begin(self) -> None:
         self._metrics.in_flight.inc()
@@ -126,6 +126,14 @@ class Observer:
             await self._app(scope, receive, noted)
         finally:
             seen.end(streamed=streamed)
+
+
+def _prefix(scope: Scope, template: str) -> str:
+    # A route knows its path within its router only; what stands before it is the router's.
+    values = scope.get("path_params", {})
+    own = template.format_map({name: str(value) for name, value in values.items()})
+    path = str(scope["path"])
+    return path.removesuffix(own) if path.endswith(own) else ""
 
 
 def _request_id(headers: Headers) -> str:
