@@ -20,7 +20,7 @@ from api.metrics import ApiMetrics, CountedRedis
 from api.security.tokens import TokenFile, tokens_file
 from config.settings import Settings
 from tests.api.double import settings_at
-from tests.api.live.clients import socket, sse
+from tests.api.live.clients import socket
 from tests.api.served import client, served
 
 LOGGER = "cryptotools.api.request"
@@ -121,7 +121,7 @@ def test_a_request_is_one_line_without_query_or_headers(
     [("abc-1.2:3_4", True), ("", False), ("x" * 65, False), ("a b", False), ("é", False)],
 )
 def test_a_request_has_an_id(api: httpx.Client, said: str, kept: bool) -> None:
-    answer = api.get("/health", headers={"X-Request-ID": said.encode()})  # type: ignore[dict-item]  # bytes: not everything is ASCII
+    answer = api.get("/health", headers={b"X-Request-ID": said.encode()})  # not all is ASCII
     found = answer.headers["x-request-id"]
     assert (found == said) is kept
     assert re.fullmatch(r"[\w.:-]{1,64}", found)
@@ -155,20 +155,20 @@ def test_live_clients_and_their_frames_are_counted_while_they_stream(
             async def now() -> str:
                 return (await own.get("/metrics")).text
 
-            stream = sse(url, "status")
-            await anext(stream)  # nothing holds it back
-            async with socket(url, "status") as found:
-                await found.recv()
-                text = await now()
-                for transport in ("sse", "websocket"):
-                    name = "cryptotools_api_live_clients"
-                    assert sample(text, name, transport=transport) == 1
-                    frames = "cryptotools_api_live_frames_total"
-                    assert sample(text, frames, transport=transport) >= 1
-                assert sample(text, "cryptotools_api_requests_in_flight") == 1
-                begun = "cryptotools_api_request_seconds_count"
-                assert sample(text, begun, route="/api/v1/live/sse") == 1
-            await stream.aclose()
+            path = "/api/v1/live/sse"
+            async with own.stream("GET", path, params={"topics": "status"}) as answer:
+                await anext(answer.aiter_lines())  # nothing holds it back
+                async with socket(url, "status") as found:
+                    await found.recv()
+                    text = await now()
+                    for transport in ("sse", "websocket"):
+                        name = "cryptotools_api_live_clients"
+                        assert sample(text, name, transport=transport) == 1
+                        frames = "cryptotools_api_live_frames_total"
+                        assert sample(text, frames, transport=transport) >= 1
+                    assert sample(text, "cryptotools_api_requests_in_flight") == 1
+                    begun = "cryptotools_api_request_seconds_count"
+                    assert sample(text, begun, route="/api/v1/live/sse") == 1
             await eventually(lambda: len(lines(caplog, "/api/v1/live/sse")) == 1, "its line")
             await eventually(lambda: len(lines(caplog, "/api/v1/live/ws")) == 1, "its line")
             text = await now()

@@ -11,7 +11,7 @@ from connectors.parquet.lasting import Lasting
 from connectors.redis.codec import Target
 from connectors.redis.ontheway import OnTheWay
 from connectors.redis.outbox import Outbox
-from core.market.events import Frame, Tick
+from core.market.events import Frame, Item, Tick
 from core.market.trades import Trades
 from dataflows.rates import Rates
 from telemetry.passage import PASSAGE, STAGES, Passage, Stamp
@@ -63,8 +63,13 @@ def test_a_batch_is_known_until_newer_ones_push_it_out() -> None:
 def test_a_batch_passes_every_stage() -> None:
     before = {stage: counted(stage) for stage in STAGES}
     first = frame(5_000_000, 4_998_000)
-    batch = [(SHARD, first), (SHARD, first), (KEY, trades(1, 10)), (KEY, Tick(KEY, 5))]
-    note_batch(list(batch), first, 2, time.monotonic_ns() - MS, skew_us=0)
+    batch: list[tuple[str, Item]] = [
+        (SHARD, first),
+        (SHARD, first),
+        (KEY, trades(1, 10)),
+        (KEY, Tick(KEY, 5)),
+    ]
+    note_batch(batch, first, 2, time.monotonic_ns() - MS, skew_us=0)
     PASSAGE.built(KEY, 10)
     PASSAGE.decided(KEY)
     PASSAGE.decided(KEY)  # nothing new was built
