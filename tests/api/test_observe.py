@@ -157,7 +157,9 @@ def test_live_clients_and_their_frames_are_counted_while_they_stream(
 
             path = "/api/v1/live/sse"
             async with own.stream("GET", path, params={"topics": "status"}) as answer:
-                await anext(answer.aiter_lines())  # nothing holds it back
+                body = answer.aiter_lines()
+                while not (await anext(body)).startswith("data: "):  # nothing holds it back
+                    pass
                 async with socket(url, "status") as found:
                     await found.recv()
                     text = await now()
