@@ -12,6 +12,7 @@ from api import problems
 from api.data.proof import Proofs
 from api.description import describe
 from api.jobs.runner import Runner
+from api.observe import REQUEST_ID, Observer
 from api.routes import (
     data,
     indicators,
@@ -40,8 +41,8 @@ _PARTS = (
 
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
-    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
-    "expose_headers": ["ETag", "Idempotency-Replayed", "Location", "Retry-After"],
+    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", REQUEST_ID],
+    "expose_headers": ["ETag", "Idempotency-Replayed", "Location", "Retry-After", REQUEST_ID],
 }
 
 
@@ -84,4 +85,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Door, config=settings.api)
     if settings.api.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.api.cors_origins), **_CORS)
+    app.add_middleware(Observer, metrics=own.metrics)
     return app

@@ -100,7 +100,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> JSONResponse:
         LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(ProblemError(500, "our fault; the log has more"))
+        own = str(getattr(request.state, "request_id", ""))  # this answer passes by the middleware
+        headers = {"X-Request-ID": own} if own else {}
+        return answer(ProblemError(500, "our fault; the log has more", headers=headers))
 
 
 def said_of(error: Mapping[str, Any]) -> str:

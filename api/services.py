@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, cast
 
 import redis.asyncio
 from fastapi import Depends, Request
@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from api.live.hub import Hub
+from api.metrics import ApiMetrics, CountedRedis
 from api.security.limits import RateLimit
 from api.security.tokens import TokenFile, tokens_file
 from api.symbols import Listings
@@ -41,6 +42,7 @@ class Services:
         tokens: Who may come in.
         limits: How often.
         listings: What the exchange lists.
+        metrics: The API's own.
         started: When the app was made, seconds of the monotonic clock.
         live: Live push.
 
@@ -51,11 +53,12 @@ class Services:
     tokens: TokenFile
     limits: Limits
     listings: Listings
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
     started: float = field(default_factory=time.monotonic)
     live: Hub = field(init=False)
 
     def __post_init__(self) -> None:
-        self.live = Hub(self.bus, self.settings.api.live_clients)
+        self.live = Hub(self.bus, self.settings.api.live_clients, metrics=self.metrics)
 
     def patience(self, wait: float | None) -> float:
         """Return how many seconds a command may take, as the caller said or else the settings."""
@@ -69,7 +72,8 @@ def make_services(settings: Settings) -> Services:
         ServiceError: It is not known where Redis is.
 
     """
-    bus = redis.asyncio.Redis.from_url(
+    metrics = ApiMetrics()
+    made = CountedRedis.from_url(
         address(settings),
         decode_responses=True,
         protocol=2,
@@ -77,15 +81,16 @@ def make_services(settings: Settings) -> Services:
         socket_connect_timeout=2.0,
         retry=Retry(ExponentialWithJitterBackoff(), 2),
     )
+    bus = cast("CountedRedis", made)  # the class method tells of its base
+    bus.metrics = metrics
     own = settings.api
     limits = Limits(
         RateLimit(own.requests_per_minute),
         RateLimit(own.commands_per_minute),
         RateLimit(_STRANGERS_PER_MINUTE),
     )
-    return Services(
-        settings, bus, TokenFile(tokens_file(settings)), limits, Listings(settings.binance)
-    )
+    tokens = TokenFile(tokens_file(settings))
+    return Services(settings, bus, tokens, limits, Listings(settings.binance), metrics)
 
 
 def services_of(request: Request) -> Services:

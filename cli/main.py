@@ -12,6 +12,7 @@ import typer
 
 from cli.output import ERR
 from core.market.errors import CryptoToolsError
+from telemetry.mask import MASK
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +49,7 @@ def main() -> None:
     try:
         app()
     except CryptoToolsError as error:
-        ERR.print(f"[bold red]error:[/] {_escape(str(error))}")
+        ERR.print(f"[bold red]error:[/] {_escape(MASK(str(error)))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,10 +13,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Which process of a cluster this is, and where its recovery store is, if anywhere."""
+    """Which process of a cluster this is, and where its recovery store is, if anywhere.
+
+    Attributes:
+        alone: Whether there is no other process.
+
+    """
 
     process: int = 0
     recovery: Path | None = None
+    alone: bool = True
 
 
 def engine_options(
@@ -29,9 +35,12 @@ def engine_options(
     parser.add_argument(
         "-r", "--recovery-directory", default=variables.get("BYTEWAX_RECOVERY_DIRECTORY")
     )
+    parser.add_argument("-a", "--addresses", default=variables.get("BYTEWAX_ADDRESSES"))
     found, _ = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
     directory = found.recovery_directory
-    return EngineOptions(found.process_id, Path(directory) if directory else None)
+    others = found.addresses or variables.get("BYTEWAX_HOSTFILE_PATH")
+    alone = not others or (others == found.addresses and ";" not in others)
+    return EngineOptions(found.process_id, Path(directory) if directory else None, alone)
 
 
 def _process_of(variables: Mapping[str, str]) -> int:

@@ -17,14 +17,24 @@ from config.settings import Settings
 from connectors.shutdown import FIRST, STOP
 from core.control import CONFIGURED, addressee
 from dataflows.pulse import Pulse
+from dataflows.rates import Rates
 from strategies.spec import InstanceSpec, Wanted
 from telemetry import metrics
 
 Row = dict[str, Any]
 
 
-def account_of(settings: Settings, pulse: Pulse, now: float) -> Row:
-    """Return how the flow of this process is; `now` is in seconds since the epoch."""
+def account_of(settings: Settings, pulse: Pulse, now: float, rates: Rates | None = None) -> Row:
+    """Return how the flow of this process is.
+
+    Args:
+        settings: Of the flow.
+        pulse: What passed through it.
+        now: Seconds since the epoch.
+        rates: What happened in the last seconds; None: nobody looked.
+
+    """
+    rates = rates or Rates()
     return {
         "flow": settings.name,
         "exchange": settings.binance.place.exchange,
@@ -37,9 +47,11 @@ def account_of(settings: Settings, pulse: Pulse, now: float) -> Row:
         "following": _following(settings, pulse),
         "symbols": _symbols(settings, pulse, now),
         "links": _links(pulse),
-        "connections": _connections(pulse, now),
+        "connections": _connections(pulse, now, rates),
+        "latency_ms": rates.latency(),
         "wanted": wanted(settings.strategies, pulse),
         "rows": _rows(),
+        "books": dict(pulse.books),
         "gaps_permanent": metrics.total(metrics.GAPS, state="permanent"),
         "redis": _redis(now),
         "disk": _disk(settings.lake.path),
@@ -121,7 +133,7 @@ def _links(pulse: Pulse) -> dict[str, int]:
     }
 
 
-def _connections(pulse: Pulse, now: float) -> list[Row]:
+def _connections(pulse: Pulse, now: float, rates: Rates) -> list[Row]:
     found: list[Row] = []
     skew = _skew(pulse)
     for shard, links in list(pulse.links.items()):
@@ -136,6 +148,7 @@ def _connections(pulse: Pulse, now: float) -> list[Row]:
                     "opened": iso(opened_us / 1e6),
                     "age_s": round(age, 1),
                     "rotates_in_s": round(max(0.0, rotate_s - age), 1) if rotate_s else None,
+                    "msgs_s": rates.messages(shard, link),
                 }
             )
     return found

@@ -21,7 +21,13 @@ from connectors.shutdown import FIRST, STOP
 from core.market.errors import CryptoToolsError, ServiceError
 from dataflows.account import Row, account_of, instances_of, iso
 from dataflows.addresses import known_address
+from dataflows.gauges import show_account, show_build, show_instances
 from dataflows.pulse import PULSE, Pulse
+from dataflows.rates import Rates
+from telemetry.books import BOOKS
+from telemetry.exporter import Exporter
+from telemetry.mask import MASK
+from telemetry.passage import PASSAGE
 
 LOG = logging.getLogger("cryptotools.heartbeat")
 
@@ -32,6 +38,7 @@ SUPERVISOR = "supervisor.json"
 _INSTANCES_A_BEAT = 300
 """Instances of strategies may be thousands: with more, they are told of in every other beat, and so
 on."""
+_BALANCE_BEATS = 5
 _ORPHAN_GRACE_S = 30.0
 _TOGETHER_S = 0.05
 
@@ -74,11 +81,18 @@ class Heartbeat:
         process: Number of the process within its cluster.
         parent: The supervisor; when it is gone, the flow ends. 0: there is none.
         pulse: What passes through the flow.
+        alone: Whether it is the only process of its cluster: then its books have to balance.
 
     """
 
     def __init__(
-        self, settings: Settings, *, process: int = 0, parent: int = 0, pulse: Pulse = PULSE
+        self,
+        settings: Settings,
+        *,
+        process: int = 0,
+        parent: int = 0,
+        pulse: Pulse = PULSE,
+        alone: bool = True,
     ) -> None:
         self._settings = settings
         self._process = process
@@ -88,13 +102,23 @@ class Heartbeat:
         self._board: Board | None = None
         self._began = time.time()
         self._beats = 0
+        self._rates = Rates()
+        self._exporter = Exporter(settings.metrics.host, settings.metrics.port, process=process)
+        self._alone = alone
         self._writing = threading.Lock()
         self._done = threading.Event()
         self._orphan_since = 0.0
         self._complained = False
 
     def start(self) -> None:
-        """Begin; what the first error was is told at once."""
+        """Begin; what the first error was is told at once.
+
+        Raises:
+            ServiceError: The port of the metrics is taken.
+
+        """
+        self._exporter.start()
+        show_build()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         FIRST.listen(self._failed)
         self.beat()
@@ -104,17 +128,26 @@ class Heartbeat:
         """Say that the flow has ended as it should."""
         self._done.set()
         self._pulse.changed.set()
+        if self._alone:
+            self._pulse.books = BOOKS.unexplained()
         self.beat(state="stopped")
         if self._board is not None:
             self._board.close()
+        self._exporter.end()
+        BOOKS.close()
+        PASSAGE.clear()
 
     def beat(self, state: str = "", failure: Row | None = None) -> None:
         """Write the account as it stands."""
         with self._writing:
             self._beats += 1
+            self._pulse.balance = self._alone and self._beats % _BALANCE_BEATS == 1
             row = self.account() | {"failure": failure}
             row["state"] = state or row["state"]
             instances = instances_of(self._pulse) if self._tells_instances(state) else None
+            show_account(row, self._pulse)
+            if instances is not None:
+                show_instances(instances)
             try:
                 write_status(self._path, row)
                 if instances is not None:
@@ -130,13 +163,15 @@ class Heartbeat:
     def account(self) -> Row:
         """Return what is to be told, as plain values."""
         now = time.time()
+        messages = {shard: dict(links) for shard, links in list(self._pulse.messages.items())}
+        self._rates.look(time.monotonic(), messages)
         return {
             "process": self._process,
             "started": iso(self._began),
             "uptime_s": round(now - self._began, 1),
             "written": now,
             "beats": self._beats,
-            **account_of(self._settings, self._pulse, now),
+            **account_of(self._settings, self._pulse, now, self._rates),
         }
 
     def _tells_instances(self, state: str) -> bool:
@@ -157,7 +192,7 @@ class Heartbeat:
     def _failed(self, error: BaseException) -> None:
         code = error.exit_code if isinstance(error, CryptoToolsError) else 1
         text = str(error) if isinstance(error, CryptoToolsError) else _described(error)
-        self.beat(state="failed", failure={"text": text, "exit_code": code})
+        self.beat(state="failed", failure={"text": MASK(text), "exit_code": code})
         self._done.set()  # what is told of it last is what matters
 
     def _run(self) -> None:

@@ -43,6 +43,7 @@ from core.market.position import Positions
 from core.market.trades import Trades
 from dataflows.resume import resumed
 from telemetry import metrics
+from telemetry.passage import PASSAGE
 
 LOG = logging.getLogger("cryptotools.klines")
 
@@ -106,7 +107,11 @@ class KlinesLogic(StatefulBatchLogic[Item, Out, State]):
         for item in values:
             if isinstance(item, Trades) and len(item):
                 out += self._glimpsed(item) if self._glimpsing else self._traded(item)
+                if PASSAGE:
+                    PASSAGE.built(item.key, int(item.id[-1]))
             elif isinstance(item, Tick):
+                if PASSAGE:
+                    PASSAGE.built(item.key, None)
                 out += self._glimpses(item.time_us)
                 out += self._final(self._builder_of(item.key).on_tick(item.time_us))
                 self._watermark_us = max(self._watermark_us, item.time_us)

@@ -57,7 +57,7 @@ class _RowSink(LakeSink):
         super().__init__(config, resumable=False)
         self._own = config
 
-    def _writer(self, journal: Journal) -> LakeWriter:
+    def _writer(self, journal: Journal, name: str) -> LakeWriter:
         return _RowWriter(self._own, journal)
 
 

@@ -17,6 +17,7 @@ from core.market.errors import CryptoToolsError
 from dataflows.claim import Claim, claim, join, state_lock, store_lock
 from dataflows.heartbeat import Heartbeat
 from dataflows.recovery import accept, fingerprint
+from telemetry.mask import MASK
 
 LOG = logging.getLogger("cryptotools.recovery")
 
@@ -38,7 +39,7 @@ def enter(
     _hold(own)
     if options.recovery is not None:
         _hold(join(store_lock(options.recovery), options.process)[0])
-    heartbeat = Heartbeat(settings, process=options.process, parent=parent)
+    heartbeat = Heartbeat(settings, process=options.process, parent=parent, alone=options.alone)
     heartbeat.start()
     atexit.register(_end, heartbeat)
     sys.excepthook = _say
@@ -99,7 +100,7 @@ def _noted() -> Iterator[None]:
 def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     # The engine's error says where in the engine; ours what is wrong, and the way out.
     if isinstance(FIRST.error, CryptoToolsError):
-        sys.stderr.write(f"error: {FIRST.error}\n")
+        sys.stderr.write(MASK(f"error: {FIRST.error}\n"))
     else:
         sys.__excepthook__(kind, error, trace)
 

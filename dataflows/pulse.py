@@ -6,14 +6,26 @@ Written by the engine's workers, each for instruments of its own; read by the he
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 import orjson
 
-from core.market.events import Connected, Disconnected, Frame, GapOpened, Item, Rotated, Tick
+from core.market.events import (
+    Connected,
+    Disconnected,
+    Frame,
+    Gap,
+    GapOpened,
+    GapRepaired,
+    Item,
+    Rotated,
+    Tick,
+)
 from core.market.trades import Trades
 from strategies.basket import Basket
 from strategies.host import StrategyHost
+from telemetry import metrics
 
 
 class Pulse:
@@ -30,6 +42,12 @@ class Pulse:
         hosts: By key, the strategy host of an instrument; the basket of an instance with legs.
         following: By shard, the symbols that are followed now.
         holes: By key, the last id of every hole that was ever opened and may still be.
+        messages: By shard and link, how many messages came on each open link.
+        closed_messages: By shard, how many came on links that are gone.
+        repairs: By key and first id, when holes that are being repaired were found, and their last
+            id; monotonic seconds.
+        balance: Set where the books are to be looked at, between two turns of the engine.
+        books: What their remainder was then (`telemetry.books`).
         skew_us: The exchange's clock minus ours when the source began.
         changed: Set by what people wait to see: a command was obeyed.
 
@@ -46,6 +64,11 @@ class Pulse:
         self.rotate_us: dict[str, int] = {}
         self.told: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.holes: defaultdict[str, list[int]] = defaultdict(list)
+        self.messages: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self.closed_messages: defaultdict[str, int] = defaultdict(int)
+        self.repairs: defaultdict[str, dict[int, tuple[float, int]]] = defaultdict(dict)
+        self.balance = False
+        self.books: dict[str, int] = {}
         self.skew_us: int | None = None
         self.changed = threading.Event()
 
@@ -56,14 +79,19 @@ class Pulse:
                 if len(item):
                     self.newest[key] = item
             elif isinstance(item, Frame):
-                if item.kind == "start":
-                    self._began(item)
-                elif item.kind == "command":
-                    self._commanded(item)
+                if item.kind == "frame":
+                    links = self.messages[item.key]
+                    links[item.link] = links.get(item.link, 0) + 1
+                else:
+                    self._input(item)
             elif isinstance(item, Tick):
                 self.clocks[key] = item.time_us
             else:
                 self._event(key, item)
+
+    def received(self, shard: str) -> int:
+        """Return how many messages came to a shard."""
+        return self.closed_messages.get(shard, 0) + sum(self.messages.get(shard, {}).values())
 
     def open_holes(self, key: str) -> int:
         """Return how many holes of an instrument the flow has not passed yet."""
@@ -76,16 +104,42 @@ class Pulse:
             holes[:] = [end for end in holes if end > last]
         return len(holes)
 
+    def _input(self, frame: Frame) -> None:
+        if frame.kind == "start":
+            self._began(frame)
+        elif frame.kind == "command":
+            self._commanded(frame)
+
     def _event(self, key: str, item: Item) -> None:
         match item:
             case Connected():
                 self.links[key][item.link] = item.time_us
             case Rotated():
-                self.links[key].pop(item.old_link, None)
+                self._gone(key, item.old_link)
             case Disconnected():
-                self.links[key].pop(item.link, None)
+                if self._gone(key, item.link):
+                    metrics.RECONNECTS.labels(key).inc()
             case GapOpened():
                 self.holes[key].append(item.last_id)
+                self.repairs[key][item.first_id] = monotonic(), item.last_id
+            case GapRepaired():
+                self._ended(key, item.first_id, "repaired")
+            case Gap():
+                self._missing(key, item)
+
+    def _gone(self, key: str, link: int) -> bool:
+        self.closed_messages[key] += self.messages[key].pop(link, 0)
+        return self.links[key].pop(link, None) is not None
+
+    def _missing(self, key: str, gap: Gap) -> None:
+        for first_id, (_, last_id) in list(self.repairs[key].items()):
+            if first_id <= gap.first_id and last_id <= gap.last_id:
+                self._ended(key, first_id, "permanent")
+
+    def _ended(self, key: str, first_id: int, outcome: str) -> None:
+        found = self.repairs[key].pop(first_id, None)
+        if found is not None:
+            metrics.REPAIRS.labels(outcome).observe(monotonic() - found[0])
 
     def _began(self, frame: Frame) -> None:
         self.links[frame.key].clear()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from config.secret import secrets_of
 from config.settings import Settings, load, load_saved
 from core.market.intervals import interval
 from core.paper.config import PaperConfig
@@ -32,7 +33,8 @@ def prepare_saved(file: Path) -> Settings:
 
 
 def _equipped(settings: Settings) -> Settings:
-    log.configure(settings.log.level, json=settings.log.json_lines)
+    own = settings.log
+    log.configure(own.level, json=own.json_lines, secrets=secrets_of(settings))
     for failure in registry.load(settings.strategies_dir):
         LOG.warning("not loaded: %s", failure)
     registry.check(*settings.strategies)

@@ -36,6 +36,7 @@ from strategies.guard import Guard
 from strategies.host import StrategyHost
 from strategies.spec import InstanceSpec, Wanted, basket_key
 from telemetry import metrics
+from telemetry.passage import PASSAGE
 
 Said: TypeAlias = Trades | Kline | Signal | Event
 Out: TypeAlias = Said | ToBasket
@@ -63,6 +64,8 @@ class StrategiesLogic(StatefulBatchLogic[Seen, Out, State]):
             out += self._taken(item)
             if self._host is not None:
                 out += self._host.sent()
+        if PASSAGE and self._host is not None:
+            PASSAGE.decided(self._host.key)
         _count(out)
         return out, False
 

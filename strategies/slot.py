@@ -13,6 +13,8 @@ from core.market.trades import Trades
 from strategies.base import Snapshot, Strategy
 from strategies.guard import Guard, StrategyTimeout
 from strategies.spec import InstanceSpec
+from telemetry.metrics import DECISIONS
+from telemetry.passage import PASSAGE
 
 Row: TypeAlias = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -74,8 +76,11 @@ class Slot:
         answers = self.ask(call, *args)
         if self.error:
             return []
-        self.spent_ns += perf_counter_ns() - began
+        spent_ns = perf_counter_ns() - began
+        self.spent_ns += spent_ns
         self.timed += 1
+        if PASSAGE:  # live
+            DECISIONS.labels(self.spec.name).observe(spent_ns / 1e9)
         return [] if self.paused or not answers else answers
 
     def asked_trades(self, trades: Trades, of: Interval) -> list[tuple[int, Signal]]:

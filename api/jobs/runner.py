@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,7 @@ import orjson
 
 from api.jobs.records import LASTING, Records
 from api.jobs.understood import job_of, settings_for
+from api.metrics import JOBS
 from api.problems import ProblemError
 from api.services import Services
 from client.jobs import JobItem, JobRequest
@@ -73,6 +75,8 @@ class Runner:
         self._queue: deque[_Own] = deque()
         self._keeper: asyncio.Task[None] | None = None
         self.records = Records(own.bus)
+        for state in JOBS:
+            own.metrics.jobs.labels(state).set_function(partial(self._number, state))
 
     @property
     def folder(self) -> Path:
@@ -197,13 +201,20 @@ class Runner:
             own.told, code = {"error": str(error)}, 1
         own.process = None
         if own.ending is not None:
-            own.change(ended=_now(), **own.ending)
+            self._ended(own, **own.ending)
         elif code == 0 and not own.told:
-            own.change(state="done", progress=1.0, ended=_now())
+            self._ended(own, state="done", progress=1.0)
         else:
             why = own.told.get("error") or f"its process ended with {code}; see {own.folder}/log"
-            own.change(state="failed", ended=_now(), error=why, hint=own.told.get("hint"))
+            self._ended(own, state="failed", error=why, hint=own.told.get("hint"))
         self._fill()
+
+    def _ended(self, own: _Own, **update: Any) -> None:  # noqa: ANN401 - fields of a record
+        own.change(ended=_now(), **update)
+        self._own.metrics.jobs_ended.labels(own.item.kind, own.item.state).inc()
+
+    def _number(self, state: str) -> int:
+        return sum(one.item.state == state for one in list(self._jobs.values()))
 
     async def _process(self, own: _Own) -> int:
         with (own.folder / "log").open("wb") as log:
@@ -236,7 +247,7 @@ class Runner:
     async def _cancel(self, own: _Own) -> None:
         if own in self._queue:
             self._queue.remove(own)
-            own.change(state="cancelled", ended=_now())
+            self._ended(own, state="cancelled")
             await self._save(own)
             return
         await self._stop(own, {"state": "cancelled"})
@@ -244,7 +255,7 @@ class Runner:
 
     async def _stop(self, own: _Own, ending: dict[str, Any]) -> None:
         if own.task is None:
-            own.change(ended=_now(), **ending)
+            self._ended(own, **ending)
             return
         own.ending = ending
         for end in ("terminate", "kill"):

@@ -25,6 +25,7 @@ from api.live.tail import ZERO, Id, Tail, parse_id
 from api.live.tasks import end
 from api.live.ticker import Ticker
 from api.live.topics import Names, Route
+from api.metrics import ApiMetrics
 from api.problems import ProblemError
 from core.exchange.backoff import Backoff
 
@@ -47,11 +48,21 @@ class Hub:
         most: Clients at once.
         keep: Entries of the merged log, about.
         kept: Of those, how many are in memory.
+        metrics: Where frames and clients are counted.
 
     """
 
-    def __init__(self, bus: Redis, most: int, *, keep: int = KEEP, kept: int = KEPT) -> None:
+    def __init__(
+        self,
+        bus: Redis,
+        most: int,
+        *,
+        keep: int = KEEP,
+        kept: int = KEPT,
+        metrics: ApiMetrics | None = None,
+    ) -> None:
         self.bus, self._most, self._kept = bus, most, kept
+        self.metrics = metrics or ApiMetrics()
         self._tail, self._streams, self._interest = Tail(bus), Streams(bus), Interest()
         self._feed = Feed(bus, keep)
         self._market = Market(
@@ -105,7 +116,9 @@ class Hub:
     # ---- for clients ----
 
     @contextlib.asynccontextmanager
-    async def session(self, topics: frozenset[str], cursor: Id | None) -> AsyncIterator[Session]:
+    async def session(
+        self, topics: frozenset[str], cursor: Id | None, transport: str = "websocket"
+    ) -> AsyncIterator[Session]:
         """Connect a client; its first frame will be how things stand.
 
         Raises:
@@ -117,13 +130,16 @@ class Hub:
                 503, f"{self._most} live clients are connected, which is the most",
                 hint="try again later, or raise api.live_clients", headers={"Retry-After": "5"},
             )  # fmt: skip
-        one = Session(self, topics, cursor)
+        one = Session(self, topics, cursor, transport)
+        clients = self.metrics.clients.labels(transport)
         self._sessions.add(one)
+        clients.inc()
         try:
             await one.begin()
             yield one
         finally:
             self._sessions.discard(one)
+            clients.dec()
             self.leave(one, one.topics)
 
     async def want(self, one: Session, topics: frozenset[str]) -> None:

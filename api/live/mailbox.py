@@ -69,6 +69,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._values: dict[Path, Value] = {}
         self._tapes: dict[str, Tape] = {}
+        self._replaced = self._dropped = 0
 
     def __len__(self) -> int:
         """Return how much waits."""
@@ -76,9 +77,17 @@ class Mailbox:
 
     def put(self, path: Path, value: Value) -> None:
         """Put a value in place of the one that waits there."""
+        self._replaced += path in self._values
         self._values[path] = value
         if len(self._values) > _MOST:
             del self._values[next(iter(self._values))]
+            self._dropped += 1
+
+    def counted(self) -> tuple[int, int]:
+        """Return how many values were replaced and dropped unseen since this was last asked."""
+        found = self._replaced, self._dropped
+        self._replaced = self._dropped = 0
+        return found
 
     def close(self, topic: str, opens_ms: int) -> None:
         """Drop a forming kline whose window is final by now, or older."""

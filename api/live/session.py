@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from api.live.follow import Follower, Taken
 from api.live.frames import frame
-from api.live.mailbox import Mailbox, Path, Value
+from api.live.mailbox import Mailbox, Path, Tape, Value
 from api.live.tail import Id
 from api.live.topics import check_number, read_topics
 
@@ -30,10 +30,17 @@ class Session:
         hub: Gives what there is.
         topics: What the client asked for.
         cursor: Where it left off; None: nowhere.
+        transport: What it is connected by, for metrics.
 
     """
 
-    def __init__(self, hub: "Hub", topics: frozenset[str], cursor: Id | None) -> None:
+    def __init__(
+        self,
+        hub: "Hub",
+        topics: frozenset[str],
+        cursor: Id | None,
+        transport: str = "websocket",
+    ) -> None:
         self._hub = hub
         self.topics = topics
         self.follower = Follower(hub, cursor)
@@ -43,6 +50,7 @@ class Session:
         """Number of the newest frame."""
         self._told: str | None = None
         self._sent_at = 0.0
+        self._frames = hub.metrics.frames.labels(transport)
 
     async def begin(self) -> None:
         """Have how things stand wait for the first frame."""
@@ -117,11 +125,21 @@ class Session:
         if self.n and not (taken.events or taken.reset or values or tapes or moved):
             return None
         self.n += 1
+        self._count(tapes.values(), reset=taken.reset)
         self._told, self._sent_at = cursor, time.monotonic()
         return frame(
             self.n, time.time_ns() // 1_000_000, cursor,
             events=taken.events, values=values, tapes=tapes, reset=taken.reset,
         )  # fmt: skip
+
+    def _count(self, tapes: Iterable[Tape], *, reset: bool) -> None:
+        metrics = self._hub.metrics
+        replaced, dropped = self.mailbox.counted()
+        self._frames.inc()
+        metrics.coalesced.inc(replaced)
+        metrics.dropped.labels("values").inc(dropped)
+        metrics.dropped.labels("trades").inc(sum(tape.skipped for tape in tapes))
+        metrics.resets.inc(reset)
 
     async def _taken(self) -> Taken:
         try:

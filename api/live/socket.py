@@ -151,7 +151,9 @@ async def _converse(socket: WebSocket, own: Services) -> None:
         raise ProblemError(408, f"no hello within {_HELLO_S:g} s", field="op") from None
     if not isinstance(hello, Hello):
         raise ProblemError(400, f"`{hello.op}` before `hello`", field="op")
-    if "read" not in authenticate(own, hello.token).scopes:
+    caller = authenticate(own, hello.token)
+    socket.state.caller = caller.name
+    if "read" not in caller.scopes:
         raise ProblemError(403, "the token may not read", hint="use one with the scope read")
     topics, cursor = read_topics(hello.topics), read_cursor(hello.cursor)
     async with own.live.session(topics, cursor) as session:

@@ -50,7 +50,7 @@ class Stream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until either side ends it."""
-        async with self._hub.session(self._topics, self._cursor) as session:
+        async with self._hub.session(self._topics, self._cursor, "sse") as session:
             self.body_iterator = self._lines(session)
             stirring = asyncio.create_task(self._stir(session))
             try:

@@ -4,7 +4,8 @@ import platform
 import time
 from importlib.metadata import version
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.flows import read_flows
 from api.security.guard import Reader
@@ -31,6 +32,17 @@ async def ready(own: With) -> Health:
 async def get_version() -> Version:
     """Say what runs."""
     return Version(version=version("cryptotools"), python=platform.python_version())
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def get_metrics(own: With, _caller: Reader) -> Response:
+    """Tell Prometheus of the API itself; flows serve their own (`metrics.port`)."""
+    body = generate_latest(own.metrics.registry)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/status")

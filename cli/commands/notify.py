@@ -14,6 +14,7 @@ from cli.notifying import dry_run, replay, retry
 from cli.options import ConfigFile, Set, overrides
 from cli.output import ERR, OUT, Json, print_json, table
 from config.notify import NotifyConfig, RuleConfig
+from config.secret import secrets_of
 from config.settings import Settings, load
 from connectors.shutdown import STOP, stop_on_signals
 from core.market.errors import ConfigError, ServiceError
@@ -146,7 +147,8 @@ def _register_dead(group: typer.Typer) -> None:
 
 def _settings(config: Path | None, set_: list[str] | None, *, some: bool = True) -> Settings:
     settings = load(config, overrides=overrides(set_))
-    log.configure(settings.log.level, json=settings.log.json_lines)
+    own = settings.log
+    log.configure(own.level, json=own.json_lines, secrets=secrets_of(settings))
     if some and not settings.notify.channels:
         raise ConfigError("notify.channels", "no channel is set up", hint=f"see {_GUIDE}")
     return settings

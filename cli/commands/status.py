@@ -121,7 +121,8 @@ def _facts(status: Status) -> RenderableType:
     redis = "none" if first["redis"] is None else f"{status.backlog_rows} rows wait"
     facts: list[tuple[object, ...]] = [
         ("rows", counts),
-        ("links", f"{links} open"),
+        ("links", f"{links} open{_rate(status)}"),
+        *([("latency", told)] if (told := _latency(status)) else []),
         ("redis", redis),
         ("disk", "-" if free is None else f"{human(free)}B free"),
         ("memory", f"{status.rss_bytes >> 20} MiB"),
@@ -130,6 +131,27 @@ def _facts(status: Status) -> RenderableType:
     if status.supervisor:
         facts.append(("supervisor", f"{status.supervisor['pid']}, {status.supervisor['state']}"))
     return table("", "", rows=facts)
+
+
+def _rate(status: Status) -> str:
+    rates = [
+        link["msgs_s"]
+        for row in status.processes.values()
+        for link in row.get("connections", ())
+        if link.get("msgs_s") is not None
+    ]
+    return f", {sum(rates):,.0f} messages/s" if rates else ""
+
+
+def _latency(status: Status) -> str:
+    # Of the process where a stage is slowest.
+    worst: dict[str, Row] = {}
+    for row in status.processes.values():
+        for stage, one in row.get("latency_ms", {}).items():
+            if stage not in worst or one["p99"] > worst[stage]["p99"]:
+                worst[stage] = one
+    shown = (f"{stage} {one['p50']:.3g} / {one['p99']:.3g} ms" for stage, one in worst.items())
+    return ", ".join(shown) + " (p50 / p99)" if worst else ""
 
 
 def _duration(seconds: float) -> str:

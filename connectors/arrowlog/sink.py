@@ -107,7 +107,7 @@ class LoggedSink(FixedPartitionedSink[V, S], Generic[V, S]):
                 clean(self._root)
             journal = Journal(log_folder(self._root, for_part), service=self._service)
             try:
-                writer = self._writer(journal)
+                writer = self._writer(journal, for_part)
                 self._start(writer, resume_state)
             except BaseException:
                 journal.close()
@@ -126,4 +126,4 @@ class LoggedSink(FixedPartitionedSink[V, S], Generic[V, S]):
             self._run = mark["run"]
 
     @abstractmethod
-    def _writer(self, journal: Journal) -> Writer[V, S]: ...
+    def _writer(self, journal: Journal, name: str) -> Writer[V, S]: ...

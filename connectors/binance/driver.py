@@ -80,6 +80,8 @@ class Driver:
         self._lines: dict[int, Line] = {}
         self._linked: set[asyncio.Task[None]] = set()
         self._statuses: dict[str, str] = {}
+        self.skew_us = 0
+        """The exchange's clock minus ours, as measured last."""
         self._thread = threading.Thread(target=self._run, name=plan.key, daemon=True)
 
     def start(self) -> None:
@@ -122,6 +124,15 @@ class Driver:
         """Return (received, duplicate, rejected) rows by key since the start."""
         with self._lock:
             return self._session.totals()
+
+    def books(self) -> tuple[dict[str, tuple[int, int, int]], int]:
+        """Return the totals, and how many received rows `take` has not returned."""
+        with self._lock:
+            return self._session.totals(), self._session.held()
+
+    def monotonic_ns(self, received_us: int) -> int:
+        """Return when an input came, on the monotonic clock."""
+        return self._started_ns + (received_us - self._wall_us) * 1000
 
     def command(
         self,
@@ -203,6 +214,7 @@ class Driver:
             "rotate_us": self._rotation_us(),
         }
         plan = plan.model_copy(update=update)
+        self.skew_us = info.server_us - self._now_us() if info.server_us else 0
         with self._lock:
             self._session = Session(plan)
         self._feed("start", plan.model_dump_json())
@@ -320,7 +332,8 @@ class Driver:
             return
         # Measured and shown, never used: the flow lives by the exchange's time.
         middle_us = (asked_us + self._now_us()) // 2
-        metrics.CLOCK_SKEW.set((info.server_us - middle_us) / 1e6)
+        self.skew_us = info.server_us - middle_us
+        metrics.CLOCK_SKEW.set(self.skew_us / 1e6)
         self._told_status(info)
 
     def _told_status(self, info: Info) -> None:

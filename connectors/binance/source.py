@@ -4,12 +4,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import orjson
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.binance.config import BinanceConfig
 from connectors.binance.driver import Batch, Driver
+from connectors.binance.passing import note_batch
 from connectors.binance.subscriptions import (
     Inbox,
     Planner,
@@ -22,8 +24,11 @@ from core.exchange.plan import Plan, Standing
 from core.market.errors import ConfigError
 from core.market.events import Frame, Item
 from telemetry import metrics
+from telemetry.books import BOOKS
 
 _IDLE = timedelta(milliseconds=1)
+_SHOW_S = 0.0002
+"""For each symbol, between two looks at the books: they are summed over all symbols."""
 
 _PLAN = {"next_ids", "scales", "statuses", "standing"}
 """What of the plan in a snapshot is gone on with."""
@@ -74,6 +79,8 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
         self._inbox = inbox
         self._obeyed = "" if inbox is None else inbox.since
         self._books = metrics.RowBooks()
+        self._show_at = 0.0
+        self._pending = metrics.SOURCE_PENDING.labels(driver.plan().key)
         self._awake: datetime | None = None
         self._stopped = False
         driver.start()
@@ -90,8 +97,8 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
         with one_error():
             batch = self._driver.take()
             self._note(batch)
-        if batch:
-            self._books.show(self._driver.totals())
+        if self._stopped or monotonic() > self._show_at:
+            self.decided()
         self._awake = None if batch else datetime.now(UTC) + _IDLE
         return batch
 
@@ -106,15 +113,31 @@ class BinancePartition(StatefulSourcePartition[tuple[str, Item], Snapshot]):
 
     def _note(self, batch: Batch) -> None:
         # A command counts as obeyed when it was handed out: what came of it is in a snapshot then.
+        first, messages = None, 0
         for _, item in batch:
             if type(item) is not Frame:
-                return  # inputs come first
-            if item.kind == "command":
+                break  # inputs come first
+            if item.kind == "frame":
+                first = first or item
+                messages += 1
+            elif item.kind == "command":
                 self._obeyed = orjson.loads(item.payload).get("entry") or self._obeyed
+        if first is not None:
+            received_ns = self._driver.monotonic_ns(first.received_us)
+            note_batch(batch, first, messages, received_ns, self._driver.skew_us)
+
+    def decided(self) -> int:
+        """Show the books; return how many rows were received and wait for nothing any more."""
+        totals, pending = self._driver.books()
+        self._show_at = monotonic() + _SHOW_S * len(totals)
+        self._books.show(totals)
+        self._pending.set(pending)
+        return sum(received for received, _, _ in totals.values()) - pending
 
     def close(self) -> None:
         """End the threads."""
         self._end()
+        self.decided()
 
     def _end(self) -> None:
         if self._inbox is not None:
@@ -176,7 +199,9 @@ class BinanceSource(FixedPartitionedSource[tuple[str, Item], Snapshot]):
             driver, shard=shard, shards=shards, room=room, planner=self._planner
         )
         inbox = None if self._inboxes is None else self._inboxes(control)
-        return BinancePartition(driver, own, inbox, subscriptions)
+        part = BinancePartition(driver, own, inbox, subscriptions)
+        BOOKS.open_source(for_part, part.decided)
+        return part
 
 
 def _names(value: object) -> tuple[str, ...]:

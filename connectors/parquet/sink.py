@@ -6,6 +6,8 @@ from connectors.arrowlog.journal import Journal
 from connectors.arrowlog.sink import LoggedSink
 from connectors.parquet.config import LakeConfig
 from connectors.parquet.writer import LakeWriter, Snapshot
+from telemetry import metrics
+from telemetry.books import BOOKS
 
 
 class LakeSink(LoggedSink[Any, Snapshot]):
@@ -22,5 +24,8 @@ class LakeSink(LoggedSink[Any, Snapshot]):
         super().__init__(config.path, "lake", config.partitions, resumable=resumable)
         self._config = config
 
-    def _writer(self, journal: Journal) -> LakeWriter:
-        return LakeWriter(self._config, journal)
+    def _writer(self, journal: Journal, name: str) -> LakeWriter:
+        writer = LakeWriter(self._config, journal)
+        metrics.LAKE_PENDING.labels(name).set_function(lambda: writer.pending_rows)
+        BOOKS.open_writer(name, lambda: writer.pending_trades)
+        return writer

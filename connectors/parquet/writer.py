@@ -10,6 +10,7 @@ known by their id (`connectors.parquet.overlap`).
 """
 
 import contextlib
+from time import perf_counter
 from typing import TypeAlias, TypedDict
 
 from connectors.arrowlog.files import cut_back
@@ -19,6 +20,7 @@ from connectors.arrowlog.state import Closing, Name
 from connectors.durable import publish
 from connectors.parquet.config import LakeConfig
 from connectors.parquet.encoding import encode
+from connectors.parquet.lasting import Lasting
 from connectors.parquet.layout import Kind, Slot, folder
 from connectors.parquet.logged import bring_forward, log_all_trades, log_records, log_trades
 from connectors.parquet.overlap import Change, settle
@@ -85,11 +87,17 @@ class LakeWriter:
         self._scales: dict[str, Scales] = {}
         self._unlogged = 0
         self._fresh: dict[Kind, int] = {}
+        self._lasting = Lasting()
 
     @property
     def pending_rows(self) -> int:
         """Rows that are in no file yet."""
         return sum(rows.rows for rows in self._pending())
+
+    @property
+    def pending_trades(self) -> int:
+        """Of these, trades."""
+        return sum(rows.rows for rows in list(self._trades.values()))
 
     def write(self, record: object) -> None:
         """Take a record; what the lake does not store (ticks, frames, forming klines) is ignored.
@@ -104,6 +112,7 @@ class LakeWriter:
             case Trades():
                 self._write_trades(record)
                 self._log_trades(len(record))
+                self._lasting.note(record)
             case Kline(status=Status.FINAL):
                 slot = Slot(Kind.KLINES, record.key, record.interval.name)
                 self._write_record(slot, record, record.open_us)
@@ -139,7 +148,9 @@ class LakeWriter:
             if fresh:
                 self._log_records(kind)
         bring_forward(self._journal, self._pending())
-        return Snapshot(version=VERSION, scales=dict(self._scales), log=self._journal.mark())
+        mark = self._journal.mark()
+        self._lasting.lasts()
+        return Snapshot(version=VERSION, scales=dict(self._scales), log=mark)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot: take the rows that followed it next.
@@ -179,6 +190,7 @@ class LakeWriter:
     def _load(self, held: dict[Name, list[Batch]]) -> None:
         for name, batches in held.items():
             rows = self._loaded(name, batches)
+            metrics.RESTORED.labels(rows.slot.kind.value).inc(rows.rows)
             if isinstance(rows, TradeRows):
                 self._trades[rows.slot] = rows
             else:
@@ -251,6 +263,7 @@ class LakeWriter:
             self._log_records(slot.kind)
 
     def _close(self, rows: TradeRows | RecordRows) -> None:
+        began = perf_counter()
         place = folder(self._config.path, rows.slot, rows.span[0])
         change = settle(rows.table(), place, rows.slot.kind)
         self._note(rows, change)
@@ -262,6 +275,7 @@ class LakeWriter:
                 path.unlink()
         if self._journal is not None:
             self._journal.closed(rows.name)
+        metrics.LAKE_CLOSES.labels(rows.slot.kind.value).observe(perf_counter() - began)
         metrics.STORED.labels(rows.slot.kind.value).inc(rows.rows)
         self._trades.pop(rows.slot, None)
         self._records.pop(rows.slot, None)

@@ -32,5 +32,5 @@ class RecordingSink(LoggedSink[Frame, Snapshot]):
         self._path = path
         self._rotation = rotation
 
-    def _writer(self, journal: Journal) -> RecordingWriter:
+    def _writer(self, journal: Journal, name: str) -> RecordingWriter:
         return RecordingWriter(self._path, self._rotation, journal)

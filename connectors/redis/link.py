@@ -71,6 +71,10 @@ class Link:
         """Wait for the answers to so many commands told; a refused one's is its exception."""
         return [self._answer() for _ in range(count)]
 
+    def has_heard(self) -> bool:
+        """Return whether there is something to hear by now."""
+        return bool(self._connection.can_read(timeout=0))
+
     def close(self) -> None:
         """Hang up."""
         with contextlib.suppress(redis.RedisError, OSError):

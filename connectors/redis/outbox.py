@@ -33,6 +33,7 @@ class Outbox:
         self._unsent: dict[str, deque[Item]] = {}
         self._held: deque[_Held] = deque()
         self._held_rows = 0
+        self._taken: dict[str, int] = {}
         self.unsent = 0
 
     def __len__(self) -> int:
@@ -50,6 +51,14 @@ class Outbox:
         queue.extend((target, row) for row in rows)
         self.unsent += len(queue) - before
 
+    def end(self, key: str) -> int:
+        """Return the place behind the last row of an instrument, counted from the start."""
+        return self.reached(key) + len(self._unsent.get(key, ()))
+
+    def reached(self, key: str) -> int:
+        """Return the place up to which the server has taken rows of an instrument."""
+        return self._taken.get(key, 0)
+
     def next_calls(self, per_key: int, total: int) -> dict[str, list[Item]]:
         """Return the oldest unsent rows, at most so many per instrument, about so many in all."""
         calls: dict[str, list[Item]] = {}
@@ -66,6 +75,7 @@ class Outbox:
         for _ in items:
             queue.popleft()
         self.unsent -= len(items)
+        self._taken[key] = self.reached(key) + len(items)
         if hold:
             self._held.append(_Held(at, key, items))
             self._held_rows += len(items)
@@ -76,6 +86,7 @@ class Outbox:
             _, key, items = self._held.pop()
             self._unsent[key].extendleft(reversed(items))
             self.unsent += len(items)
+            self._taken[key] -= len(items)
         self._held_rows = 0
 
     def forget(self, until: float) -> None:

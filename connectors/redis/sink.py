@@ -22,6 +22,11 @@ class RedisPartition(StatefulSinkPartition[Record, Snapshot]):
         with one_error():
             self._writer.publish(values, wait=False)
 
+    def idle(self) -> None:
+        """Hear what Redis said meanwhile; never waits."""
+        with one_error():
+            self._writer.listen()
+
     def snapshot(self) -> Snapshot:
         """Return what Redis may not have."""
         return self._writer.snapshot()

@@ -19,12 +19,15 @@ from connectors.redis.config import RedisConfig
 from connectors.redis.failures import Verdict, judge, worst
 from connectors.redis.keys import REGISTRY, meta_key, stream_key
 from connectors.redis.link import Argument, Command, Link, durable_after, load_functions
+from connectors.redis.ontheway import OnTheWay
 from connectors.redis.outbox import Item, Outbox, Snapshot
 from connectors.redis.trimming import TrimWatch
 from connectors.shutdown import STOP
 from core.exchange.backoff import Backoff, Dice
 from core.market.errors import ConfigError, ServiceError
+from core.market.trades import Trades
 from telemetry import metrics
+from telemetry.passage import PASSAGE
 
 LOG = logging.getLogger("cryptotools.redis")
 
@@ -79,7 +82,10 @@ class Writer:
         self._well_since = clock()
         self._away = self._served = False
         outbox = self._outbox
+        self._way = OnTheWay(outbox)
         metrics.BACKLOG.labels(name).set_function(lambda: outbox.unsent)
+        metrics.HELD.labels(name).set_function(lambda: len(outbox) - outbox.unsent)
+        self._connects = metrics.REDIS_CONNECTS.labels(name)
         self._away_since = metrics.AWAY_SINCE.labels(name)
         self._blocked = metrics.BLOCKED.labels(name)
 
@@ -104,9 +110,19 @@ class Writer:
         """
         for record in records:
             self._outbox.add(record.key, *rows_of(record))
+            if type(record) is Trades and PASSAGE:
+                self._way.note(record)
             if self._is_full():
                 self._make_room()
         self._send_waiting(wait=wait)
+
+    def listen(self) -> None:
+        """Hear what Redis has said by now; never waits."""
+        try:
+            if self._told is not None and self._told.link.has_heard():
+                self._hear()
+        except (redis.RedisError, OSError) as error:
+            self._failed(error)
 
     def flush(self, seconds: float) -> bool:
         """Wait until Redis has taken all rows, so long at most; return whether it has."""
@@ -180,6 +196,7 @@ class Writer:
                 link.close()
                 raise
             self._link = link
+            self._connects.inc()
             self._added.clear()
             self._outbox.resend()
         return self._link
@@ -239,6 +256,7 @@ class Writer:
         told = self._told
         answers = told.link.hear(len(told.calls))
         self._told = None
+        metrics.REDIS_CALLS.observe(self._clock() - told.sent_at)
         errors = []
         for (key, items), answer in zip(told.calls.items(), answers, strict=True):
             if isinstance(answer, redis.RedisError):
@@ -246,6 +264,7 @@ class Writer:
             else:
                 self._served = True
                 self._outbox.taken(key, items, self._clock(), hold=self._hold > 0)
+                self._way.taken(key)
                 self._count(told.link, key, told.streams[key], answer)
         if errors:
             raise worst(errors)

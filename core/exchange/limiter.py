@@ -38,6 +38,11 @@ class WeightBudget:
         self._used += weight
         return 0.0
 
+    def used(self, now: float) -> int:
+        """Return the weight used in the minute of a time."""
+        self._turn(now)
+        return self._used
+
     def observed(self, used: int, now: float) -> None:
         """Take the exchange's word (``X-MBX-USED-WEIGHT-1M``) for the weight used so far."""
         self._turn(now)

@@ -138,6 +138,10 @@ class Session:
         """Return (received, duplicate, rejected) rows by key since the start."""
         return self.tapes.totals()
 
+    def held(self) -> int:
+        """Return how many rows were received that `items` has not returned."""
+        return self.tapes.held()
+
     # ---- frames ----
 
     def _on_open(self, frame: Frame) -> None:

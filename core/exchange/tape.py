@@ -79,6 +79,12 @@ class Tape:
         """Decimal places of price and quantity so far."""
         return self._columns.price_scale, self._columns.quantity_scale
 
+    @property
+    def held(self) -> int:
+        """Rows received that were not drained: behind a hole, or just not yet."""
+        said = sum(len(item) for item in self._out if isinstance(item, Trades))
+        return said + len(self._columns) + len(self._buffer)
+
     def live(self, row: Row, clock_us: int) -> None:
         """Take a row of the live stream; `clock_us` is the exchange's time."""
         self.received += 1

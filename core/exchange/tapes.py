@@ -30,6 +30,8 @@ class Tapes:
         self._dirty: dict[str, None] = {}  # symbols whose tape may have something to say
         self._handed_out: dict[str, tuple[int, tuple[int, int]]] = {}
         self.waiting = 0
+        self._left: dict[str, tuple[int, int, int]] = {}  # totals of tapes that ended
+        self._given_up = 0
         for symbol in desk.plan.symbols:
             self.add(symbol)
 
@@ -63,7 +65,9 @@ class Tapes:
         self._collect(symbol)
         self._dirty.pop(symbol, None)
         self._handed_out.pop(symbol, None)
-        del self._tapes[symbol]
+        tape = self._tapes.pop(symbol)
+        self._left[tape.key] = _sum(self._left.get(tape.key), tape)
+        self._given_up += tape.held
 
     def place(self, symbol: str, tape: Tape, row: Row, clock_us: int) -> None:
         """Give a live row to a tape; `clock_us` is the exchange's time."""
@@ -121,7 +125,12 @@ class Tapes:
 
     def totals(self) -> dict[str, tuple[int, int, int]]:
         """Return (received, duplicate, rejected) rows by key since the start."""
-        return {t.key: (t.received, t.duplicates, t.rejected) for t in self._tapes.values()}
+        now = {tape.key: _sum(self._left.get(tape.key), tape) for tape in self._tapes.values()}
+        return self._left | now
+
+    def held(self) -> int:
+        """Return the rows that were received and not drained, those of ended tapes included."""
+        return self._given_up + sum(tape.held for tape in self._tapes.values())
 
     def _grant(self, symbol: str, tape: Tape) -> None:
         wish, tape.wish = tape.wish, None
@@ -137,3 +146,13 @@ class Tapes:
         self._desk.items += [(tape.key, item) for item in tape.drain()]
         if tape.next_id is not None:
             self._handed_out[symbol] = (tape.next_id, tape.scales)
+
+
+def _sum(before: tuple[int, int, int] | None, tape: Tape) -> tuple[int, int, int]:
+    if before is None:
+        return tape.received, tape.duplicates, tape.rejected
+    return (
+        before[0] + tape.received,
+        before[1] + tape.duplicates,
+        before[2] + tape.rejected,
+    )

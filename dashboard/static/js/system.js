@@ -116,10 +116,10 @@ class System {
 
   #stages(flows) {
     const found = new Map();
-    for (const flow of flows) for (const p of Object.values(flow.processes)) for (const [stage, [p50, p99]] of Object.entries(p.latency_ms ?? {})) found.set(stage, [p50, p99]);
+    for (const flow of flows) for (const p of Object.values(flow.processes)) for (const [stage, told] of Object.entries(p.latency_ms ?? {})) found.set(stage, told);
     this.stagePanel.hidden = !found.size;
     const ms = (v) => (v === null || v === undefined ? "–" : `${v < 10 ? v.toFixed(2) : v.toFixed(0)} ms`);
-    fill(this.stages, [...found].map(([stage, [p50, p99]]) => h("tr", h("th", { scope: "row" }, stage.replaceAll("_", " ")), h("td.num", ms(p50)), h("td.num", ms(p99)))));
+    fill(this.stages, [...found].map(([stage, { p50, p99 }]) => h("tr", h("th", { scope: "row" }, stage.replaceAll("_", " ")), h("td.num", ms(p50)), h("td.num", ms(p99)))));
   }
 
   #facts(version, took) {
