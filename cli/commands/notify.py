@@ -15,7 +15,7 @@ from cli.options import ConfigFile, Set, overrides
 from cli.output import ERR, OUT, Json, print_json, table
 from config.notify import NotifyConfig, RuleConfig
 from config.secret import secrets_of
-from config.settings import Settings, load
+from config.settings import Settings, load, load_saved
 from connectors.shutdown import STOP, stop_on_signals
 from core.market.errors import ConfigError, ServiceError
 from dataflows.addresses import address, known_address
@@ -58,9 +58,11 @@ def _register_run(group: typer.Typer) -> None:
             typer.Option("--replay", min=1, help="Print what the last N records would have sent."),
         ] = None,
         json: Json = False,
+        saved: Annotated[Path | None, typer.Option(hidden=True)] = None,
     ) -> None:
         """Send what comes, until Ctrl-C; several at once are fine: one sends, the others wait."""
-        settings = _settings(config, set_)
+        # Of a supervisor: those settings, and nothing else.
+        settings = _settings(config, set_) if saved is None else _logging(load_saved(saved))
         if last is not None:
             replay(settings.notify, address(settings), last, json=json)
             return
@@ -146,11 +148,15 @@ def _register_dead(group: typer.Typer) -> None:
 
 
 def _settings(config: Path | None, set_: list[str] | None, *, some: bool = True) -> Settings:
-    settings = load(config, overrides=overrides(set_))
-    own = settings.log
-    log.configure(own.level, json=own.json_lines, secrets=secrets_of(settings))
+    settings = _logging(load(config, overrides=overrides(set_)))
     if some and not settings.notify.channels:
         raise ConfigError("notify.channels", "no channel is set up", hint=f"see {_GUIDE}")
+    return settings
+
+
+def _logging(settings: Settings) -> Settings:
+    own = settings.log
+    log.configure(own.level, json=own.json_lines, secrets=secrets_of(settings))
     return settings
 
 

@@ -54,6 +54,9 @@ def register(app: typer.Typer) -> None:
             int, typer.Option("--port", "-p", min=-1, max=65_535, help="Of the API.")
         ] = -1,
         api: Annotated[bool, typer.Option(help="Serve the API and the dashboard.")] = True,
+        notify: Annotated[
+            bool, typer.Option(help="Send notifications, where channels are set.")
+        ] = True,
         browser: Annotated[
             bool, typer.Option("--open", help="Open the dashboard in a browser.")
         ] = False,
@@ -66,7 +69,7 @@ def register(app: typer.Typer) -> None:
         ] = Path("demo"),
         speed: Annotated[float, typer.Option(help="Market seconds per second of --demo.")] = SPEED,
     ) -> None:
-        """Run live, supervised: Redis, flow, API and dashboard. Ctrl-C ends them.
+        """Run live, supervised: Redis, flow, API, dashboard, notifications. Ctrl-C ends them.
 
         A flow that crashes or freezes goes on from its last snapshot. A mistake in the settings
         ends it at once, too many failures within five minutes end it with exit code 3.
@@ -89,6 +92,7 @@ def register(app: typer.Typer) -> None:
                 processes,
                 fresh=fresh,
                 api=api and settings.api.enabled,
+                notify=notify and bool(settings.notify.channels),
                 browser=browser,
             )
         if code:
@@ -104,21 +108,27 @@ def _supervised(
     *,
     fresh: bool,
     api: bool,
+    notify: bool,
     browser: bool,
 ) -> int:
     address = _free_address(settings) if api and settings.api.port else ""
+    beside = _beside(api=api, notify=notify)
     supervisor = Supervisor(
-        settings, processes=processes, workers=workers, fresh=fresh, beside=_beside(api=api)
+        settings, processes=processes, workers=workers, fresh=fresh, beside=beside
     )
     if browser and address:
         threading.Thread(target=_open, args=(address,), daemon=True).start()
-    with screen(settings.state_dir, _hints(settings, hint, address)):
+    hints = _hints(settings, hint, address)
+    if notify:
+        hints.append(f"notifications: to {' '.join(settings.notify.channels)}")
+    with screen(settings.state_dir, hints):
         return supervisor.run()
 
 
-def _beside(*, api: bool) -> dict[str, list[str]]:
+def _beside(*, api: bool, notify: bool) -> dict[str, list[str]]:
     command = [sys.executable, "-m", "cli.main"]
-    return {"API": [*command, "api", "--saved"]} if api else {}
+    found = {"API": [*command, "api", "--saved"]} if api else {}
+    return found | ({"notifier": [*command, "notify", "run", "--saved"]} if notify else {})
 
 
 def _free_address(settings: Settings) -> str:
