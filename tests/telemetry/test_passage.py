@@ -111,9 +111,9 @@ def test_rows_that_are_sent_again_do_not_stand_for_later_ones() -> None:
 
     before = counted("redis")
     put(1, 10)
+    put(11, 20)
     take(10)
     outbox.resend()
-    put(11, 20)
     take(10)
     assert counted("redis") == before + 10
     take(10)
