@@ -8,9 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 
 from telemetry.histogram import RowHistogram
+
+disable_created_metrics()  # a further series for each counter, which nobody asks for
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
