@@ -18,7 +18,8 @@ from prometheus_client import (
 
 from telemetry.histogram import RowHistogram
 
-disable_created_metrics()  # a further series for each counter, which nobody asks for
+# A further series for each counter, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 

@@ -194,7 +194,7 @@ def test_a_link_that_breaks_while_an_answer_is_awaited_loses_nothing(
     own = writer()
     own.publish([trades(1, 5)])
     own.publish([trades(6, 9)], wait=False)
-    client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    client.client_kill_filter(_type="normal", skipme=True)
     deadline = time.monotonic() + 10
     while own.backlog and time.monotonic() < deadline:
         own.listen()
