@@ -10,7 +10,10 @@ class MetricsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: Annotated[str, Field(description="Address to listen at.")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Field(description="Address to listen at; 0.0.0.0 for a Prometheus elsewhere: no tokens."),
+    ] = "127.0.0.1"
     port: Annotated[
         int,
         Field(ge=0, le=65_000, description="Of process 0, one more for each further process; "

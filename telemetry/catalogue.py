@@ -8,9 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 
 from telemetry.histogram import RowHistogram
+
+# A further series for each counter, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 

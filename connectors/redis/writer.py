@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import redis
 
+from connectors.redis.calls import by_stream, publish_call
 from connectors.redis.codec import Record, Row, Target, rows_of
 from connectors.redis.config import RedisConfig
 from connectors.redis.failures import Verdict, judge, worst
 from connectors.redis.keys import REGISTRY, meta_key, stream_key
-from connectors.redis.link import Argument, Command, Link, durable_after, load_functions
+from connectors.redis.link import Link, durable_after, load_functions
 from connectors.redis.ontheway import OnTheWay
 from connectors.redis.outbox import Item, Outbox, Snapshot
 from connectors.redis.trimming import TrimWatch
@@ -244,9 +245,14 @@ class Writer:
     def _tell(self, link: Link) -> None:
         calls = self._outbox.next_calls(self._config.batch, _ROUND_ROWS)
         self._open(link, calls)
-        streams = {key: _by_stream(items) for key, items in calls.items()}
+        streams = {key: by_stream(items) for key, items in calls.items()}
         sent_at = self._clock()
-        link.tell([self._call(key, of_key) for key, of_key in streams.items()])
+        link.tell(
+            [
+                publish_call(self._config, key, self._generations[key], of_key)
+                for key, of_key in streams.items()
+            ]
+        )
         self._told = _Told(link, sent_at, calls, streams)
 
     def _hear(self) -> None:
@@ -280,16 +286,6 @@ class Writer:
                 raise answer
             self._generations[key] = str(answer)
 
-    def _call(self, key: str, streams: dict[Target, list[Row]]) -> Command:
-        config = self._config
-        arguments: list[Argument] = [self._generations[key]]
-        for target, rows in streams.items():
-            arguments.append(config.keep_forming if target.kind == "forming" else config.keep)
-            arguments.append("" if config.retention_ms is None else config.retention_ms)
-            arguments.append(f"[{','.join(rows)}]")
-        names = [stream_key(key, *target) for target in streams]
-        return ("FCALL", "ct_pub_3", 1 + len(names), meta_key(key), *names, *arguments)
-
     def _count(
         self, link: Link, key: str, streams: dict[Target, list[Row]], counts: list[Any]
     ) -> None:
@@ -307,10 +303,3 @@ class Writer:
                 # Best effort: a cluster keeps this key elsewhere, an ACL may not allow it.
                 link.ask_all([("SADD", REGISTRY, name)])
                 self._added.add(name)
-
-
-def _by_stream(items: list[Item]) -> dict[Target, list[Row]]:
-    streams: dict[Target, list[Row]] = {}
-    for target, row in items:
-        streams.setdefault(target, []).append(row)
-    return streams

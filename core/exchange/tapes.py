@@ -8,6 +8,7 @@ from core.exchange.pages import Pages, Purpose
 from core.exchange.repair import Fetch, Wait
 from core.exchange.requests import FetchTrades
 from core.exchange.tape import State, Tape
+from core.market.trades import Trades
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +130,9 @@ class Tapes:
         return self._left | now
 
     def held(self) -> int:
-        """Return the rows that were received and not drained, those of ended tapes included."""
-        return self._given_up + sum(tape.held for tape in self._tapes.values())
+        """Return the rows that were received and are not handed out, or were given up."""
+        ended = sum(len(item) for _, item in self._desk.items if isinstance(item, Trades))
+        return self._given_up + ended + sum(tape.held for tape in self._tapes.values())
 
     def _grant(self, symbol: str, tape: Tape) -> None:
         wish, tape.wish = tape.wish, None

@@ -95,6 +95,31 @@ def test_a_batch_passes_every_stage() -> None:
     }  # fmt: skip
 
 
+def test_rows_that_are_sent_again_do_not_stand_for_later_ones() -> None:
+    outbox = Outbox()
+    way = OnTheWay(outbox)
+
+    def put(first: int, last: int) -> None:
+        PASSAGE.enter(KEY, last, Stamp(0, 0, last - first + 1))
+        outbox.add(KEY, Target("trade", ""), ["{}"] * (last - first + 1))
+        way.note(trades(first, last))
+
+    def take(most: int) -> None:
+        (items,) = outbox.next_calls(most, most).values()
+        outbox.taken(KEY, items, 0.0, hold=True)
+        way.taken(KEY)
+
+    before = counted("redis")
+    put(1, 10)
+    put(11, 20)
+    take(10)
+    outbox.resend()
+    take(10)
+    assert counted("redis") == before + 10
+    take(10)
+    assert counted("redis") == before + 20
+
+
 def test_what_came_by_rest_or_passed_elsewhere_is_not_measured() -> None:
     first = frame(5_000_000, 4_998_000)
     note_batch([(SHARD, first), (KEY, trades(1, 10, repaired=True))], first, 1, 0, skew_us=0)

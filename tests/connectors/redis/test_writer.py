@@ -1,5 +1,6 @@
 """Publishing each record once, in order, where it belongs; on a real server."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -169,3 +170,33 @@ def test_numbers_that_do_not_rise_are_an_error_in_words(
 def test_an_address_that_cannot_be_one_is_refused(url: str | None, trades: Some) -> None:
     with pytest.raises(ConfigError, match=r"redis\.url"):
         Writer(RedisConfig(url=url)).publish([trades(1, 2)])
+
+
+def test_an_answer_is_heard_when_it_has_come_and_nobody_waits_for_it(
+    client: redis.Redis, writer: Make, trades: Some
+) -> None:
+    own = writer()
+    own.listen()  # nothing is on its way
+    own.publish([trades(1, 5)])
+    own.publish([trades(6, 9)], wait=False)
+    assert own.backlog == 4  # told, but not answered
+    deadline = time.monotonic() + 10
+    while own.backlog and time.monotonic() < deadline:
+        own.listen()
+    assert own.backlog == 0
+    own.listen()
+    assert ids(client) == list(range(1, 10))
+
+
+def test_a_link_that_breaks_while_an_answer_is_awaited_loses_nothing(
+    client: redis.Redis, writer: Make, trades: Some
+) -> None:
+    own = writer()
+    own.publish([trades(1, 5)])
+    own.publish([trades(6, 9)], wait=False)
+    client.client_kill_filter(_type="normal", skipme=True)
+    deadline = time.monotonic() + 10
+    while own.backlog and time.monotonic() < deadline:
+        own.listen()
+        own.publish([])
+    assert ids(client) == list(range(1, 10))
