@@ -247,12 +247,8 @@ class Writer:
         self._open(link, calls)
         streams = {key: by_stream(items) for key, items in calls.items()}
         sent_at = self._clock()
-        link.tell(
-            [
-                publish_call(self._config, key, self._generations[key], of_key)
-                for key, of_key in streams.items()
-            ]
-        )
+        config, ours = self._config, self._generations
+        link.tell([publish_call(config, key, ours[key], rows) for key, rows in streams.items()])
         self._told = _Told(link, sent_at, calls, streams)
 
     def _hear(self) -> None:
