@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -63,6 +64,8 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await app.state.jobs.close()
             await own.bus.aclose()
+            if own.traces is not None:
+                await to_thread.run_sync(own.traces.close)
 
     app = FastAPI(
         title="CryptoTools",
@@ -85,5 +88,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Door, config=settings.api)
     if settings.api.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.api.cors_origins), **_CORS)
-    app.add_middleware(Observer, metrics=own.metrics)
+    app.add_middleware(Observer, metrics=own.metrics, traces=own.traces)
     return app

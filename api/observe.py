@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import ApiMetrics
+from telemetry.traces import Attributes, Traces
 
 LOG = logging.getLogger("cryptotools.api.request")
 
@@ -21,13 +22,15 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _PROBES = frozenset({"/health", "/ready", "/version", "/metrics"})
 """Asked every few seconds by machines: logged as ``debug``."""
 _UNMATCHED = "unmatched"
+_TRACED = ("traceparent", "tracestate")
+"""Headers that name the trace of whoever asks (W3C Trace Context)."""
 
 
 class _Seen:
     """A request or a WebSocket as far as it has come."""
 
-    def __init__(self, scope: Scope, metrics: ApiMetrics) -> None:
-        self._scope, self._metrics = scope, metrics
+    def __init__(self, scope: Scope, metrics: ApiMetrics, traces: Traces | None) -> None:
+        self._scope, self._metrics, self._traces = scope, metrics, traces
         self.request_id = _request_id(Headers(scope=scope))
         self.status = 500  # of one that never answers
         self._began = perf_counter()
@@ -62,6 +65,8 @@ class _Seen:
         if not streamed:
             self._time()
         self._log()
+        if self._traces is not None:
+            self._trace(self._traces)
 
     def _end_waiting(self) -> None:
         if self._waits:
@@ -71,6 +76,17 @@ class _Seen:
     def _time(self) -> None:
         took = perf_counter() - self._began
         self._metrics.seconds.labels(self.method, self.route).observe(took)
+
+    def _trace(self, traces: Traces) -> None:
+        # Of a stream or a WebSocket the span ends when it does.
+        about: Attributes = {
+            "http.request.method": self.method, "http.route": self.route,
+            "http.response.status_code": self.status, "request_id": self.request_id,
+        }  # fmt: skip
+        headers = Headers(scope=self._scope)
+        given = {name: headers[name] for name in _TRACED if name in headers}
+        took = perf_counter() - self._began
+        traces.request(f"{self.method} {self.route}", took, about, given, ok=self.status < 500)
 
     def _log(self) -> None:
         level = logging.DEBUG if self.route in _PROBES and self.status < 400 else logging.INFO
@@ -92,18 +108,19 @@ class Observer:
     Args:
         app: What is behind it.
         metrics: Where it counts.
+        traces: Where spans go, if anywhere.
 
     """
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, traces: Traces | None = None) -> None:
+        self._app, self._metrics, self._traces = app, metrics, traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request or a WebSocket pass, and note it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        seen = _Seen(scope, self._metrics)
+        seen = _Seen(scope, self._metrics, self._traces)
         scope.setdefault("state", {})["request_id"] = seen.request_id
         streamed = scope["type"] == "websocket"
 

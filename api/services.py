@@ -16,6 +16,7 @@ from api.security.tokens import TokenFile, tokens_file
 from api.symbols import Listings
 from config.settings import Settings
 from dataflows.addresses import address
+from telemetry.traces import Traces, open_traces
 
 _TIMEOUT_S = 5.0
 
@@ -43,6 +44,7 @@ class Services:
         limits: How often.
         listings: What the exchange lists.
         metrics: The API's own.
+        traces: Where spans go, if anywhere.
         started: When the app was made, seconds of the monotonic clock.
         live: Live push.
 
@@ -54,6 +56,7 @@ class Services:
     limits: Limits
     listings: Listings
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
+    traces: Traces | None = None
     started: float = field(default_factory=time.monotonic)
     live: Hub = field(init=False)
 
@@ -90,7 +93,15 @@ def make_services(settings: Settings) -> Services:
         RateLimit(_STRANGERS_PER_MINUTE),
     )
     tokens = TokenFile(tokens_file(settings))
-    return Services(settings, bus, tokens, limits, Listings(settings.binance), metrics)
+    return Services(
+        settings,
+        bus,
+        tokens,
+        limits,
+        Listings(settings.binance),
+        metrics,
+        traces=open_traces(settings.traces.url, settings.traces.ratio, "cryptotools-api"),
+    )
 
 
 def services_of(request: Request) -> Services:

@@ -28,6 +28,7 @@ from telemetry.books import BOOKS
 from telemetry.exporter import Exporter
 from telemetry.mask import MASK
 from telemetry.passage import PASSAGE
+from telemetry.traces import open_traces
 
 LOG = logging.getLogger("cryptotools.heartbeat")
 
@@ -115,8 +116,11 @@ class Heartbeat:
 
         Raises:
             ServiceError: The port of the metrics is taken.
+            ConfigError: Traces are set, and their library is not there.
 
         """
+        traces = self._settings.traces
+        PASSAGE.traces = open_traces(traces.url, traces.ratio, f"cryptotools-{self._settings.name}")
         self._exporter.start()
         show_build()
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +139,8 @@ class Heartbeat:
             self._board.close()
         self._exporter.end()
         BOOKS.close()
+        if PASSAGE.traces is not None:
+            PASSAGE.traces.close()
         PASSAGE.clear()
 
     def beat(self, state: str = "", failure: Row | None = None) -> None:

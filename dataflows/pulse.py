@@ -26,6 +26,7 @@ from core.market.trades import Trades
 from strategies.basket import Basket
 from strategies.host import StrategyHost
 from telemetry import metrics
+from telemetry.passage import PASSAGE
 
 
 class Pulse:
@@ -139,7 +140,10 @@ class Pulse:
     def _ended(self, key: str, first_id: int, outcome: str) -> None:
         found = self.repairs[key].pop(first_id, None)
         if found is not None:
-            metrics.REPAIRS.labels(outcome).observe(monotonic() - found[0])
+            now = monotonic()
+            metrics.REPAIRS.labels(outcome).observe(now - found[0])
+            if PASSAGE.traces is not None:
+                PASSAGE.traces.repair(key, outcome, int(found[0] * 1e9), int(now * 1e9))
 
     def _began(self, frame: Frame) -> None:
         self.links[frame.key].clear()

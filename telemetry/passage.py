@@ -14,6 +14,7 @@ from time import monotonic_ns
 from typing import NamedTuple
 
 from telemetry.metrics import LATENCY
+from telemetry.traces import Traces
 
 STAGES = ("exchange", "source", "klines", "strategies", "redis", "lake")
 _MOST = 8192
@@ -35,6 +36,7 @@ class Passage:
         self._order: deque[tuple[str, int]] = deque()
         self._built: dict[str, Stamp] = {}
         self._spreads = {stage: LATENCY.labels(stage) for stage in STAGES}
+        self.traces: Traces | None = None
 
     def __bool__(self) -> bool:
         return bool(self._stamps)
@@ -45,6 +47,8 @@ class Passage:
         self._order.append((key, last_id))
         if len(self._order) > _MOST:
             self._stamps.pop(self._order.popleft(), None)
+        if self.traces is not None:
+            self.traces.batch(key, last_id, stamp.rows, stamp.received_ns, stamp.handed_ns)
 
     def of(self, key: str, last_id: int) -> Stamp | None:
         """Return when a batch was on its way; None where that is not known."""
@@ -63,24 +67,33 @@ class Passage:
             self._built.pop(key, None)
             return
         self._built[key] = stamp
-        self._spreads["klines"].observe((monotonic_ns() - stamp.handed_ns) / 1e9, stamp.rows)
+        self._passed("klines", stamp, stamp.rows)
 
     def decided(self, key: str) -> None:
         """Note that the strategies have seen what was built last."""
         stamp = self._built.pop(key, None)
         if stamp is not None:
-            self._spreads["strategies"].observe((monotonic_ns() - stamp.handed_ns) / 1e9)
+            self._passed("strategies", stamp, 1)
 
     def arrived(self, stage: str, received_ns: int, rows: int, at_ns: int | None = None) -> None:
         """Note that rows have reached ``redis`` or the ``lake``, now or at a time."""
         now = monotonic_ns() if at_ns is None else at_ns
         self._spreads[stage].observe((now - received_ns) / 1e9, rows)
+        if self.traces is not None:
+            self.traces.stage(stage, received_ns, received_ns, now)
 
     def clear(self) -> None:
         """Forget all batches."""
         self._stamps.clear()
         self._order.clear()
         self._built.clear()
+        self.traces = None
+
+    def _passed(self, stage: str, stamp: Stamp, weight: int) -> None:
+        now = monotonic_ns()
+        self._spreads[stage].observe((now - stamp.handed_ns) / 1e9, weight)
+        if self.traces is not None:
+            self.traces.stage(stage, stamp.received_ns, stamp.handed_ns, now)
 
 
 PASSAGE = Passage()

@@ -211,7 +211,12 @@ class Runner:
 
     def _ended(self, own: _Own, **update: Any) -> None:  # noqa: ANN401 - fields of a record
         own.change(ended=_now(), **update)
-        self._own.metrics.jobs_ended.labels(own.item.kind, own.item.state).inc()
+        item = own.item
+        self._own.metrics.jobs_ended.labels(item.kind, item.state).inc()
+        if self._own.traces is not None and item.started and item.ended:
+            took = (item.ended - item.started).total_seconds()
+            about = {"job": item.id, "state": item.state}
+            self._own.traces.job(item.kind, took, about, ok=item.state == "done")
 
     def _number(self, state: str) -> int:
         return sum(one.item.state == state for one in list(self._jobs.values()))
