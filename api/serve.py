@@ -10,6 +10,7 @@ from api.app import create_app
 from api.security.guard import check_binding
 from api.security.tokens import TokenFile, tokens_file
 from config.settings import Settings
+from connectors.shutdown import stop_on_signals
 from core.market.errors import ServiceError
 
 _GRACE_S = 5
@@ -30,6 +31,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     check_binding(settings, tokens=bool(TokenFile(tokens_file(settings)).all()))
     server = uvicorn.Server(server_config(settings))
+    stop_on_signals()  # it gives signals back when it has ended: by then they mean nothing more
     with _listening(settings.api.host, settings.api.port) as own:
         announce(address_of(own))
         server.run(sockets=[own])

@@ -39,7 +39,8 @@ class _InProcess(httpx.BaseTransport):
         def caller() -> Caller:
             return Caller("cli", ALL)
 
-        logging.getLogger("cryptotools.audit").setLevel(logging.WARNING)  # who reads is who did it
+        for name in ("audit", "api.request"):  # who reads is who did it
+            logging.getLogger(f"cryptotools.{name}").setLevel(logging.WARNING)
         app = create_app(settings)
         app.dependency_overrides = {may_read: caller, may_control: caller}
         self._app = httpx.ASGITransport(app)
