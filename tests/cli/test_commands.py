@@ -123,6 +123,7 @@ def test_a_symbol_that_the_exchange_does_not_have_is_one_clear_error(tmp_path: P
     with Simulator() as sim:
         url = (
             "--set", f"binance.ws_url={sim.ws_url}", "--set", f"binance.rest_url={sim.rest_url}",
+            "--set", "redis.url=none",
         )  # fmt: skip
         done = cli(tmp_path, "run", *url, "--set", "symbols=BTCUSDT,NOSUCH", exit_code=2)
     assert "has no symbol `NOSUCH`" in done.stderr
