@@ -8,27 +8,8 @@ import pytest
 import redis
 
 from config.settings import Settings
-from connectors.redis.embedded import EmbeddedServer, ensure, stop
+from connectors.redis.embedded import EmbeddedServer
 from tests.api.data.markets import Market, Serve, Server
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("redis")
-    yield path
-    stop(path)
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> EmbeddedServer:
-    return ensure(folder)
-
-
-@pytest.fixture
-def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url, decode_responses=True, protocol=2) as found:
-        found.flushall()
-        yield found
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from connectors.parquet.paper import newest_equity, read_equity, read_fills
 from connectors.parquet.reader import read_klines
 from connectors.parquet.sink import LakeSink
 from connectors.redis.config import RedisConfig
-from connectors.redis.embedded import EmbeddedServer
+from connectors.redis.embedded import ensure
 from connectors.redis.sink import RedisSink
 from core.indicators.registry import INDICATORS
 from core.market.intervals import MINUTE_US, interval
@@ -77,15 +77,11 @@ def test_values_of_a_page_are_those_of_an_indicator_that_ran_from_the_start(
 
 
 @pytest.fixture(scope="module")
-def walked_once(
-    server: EmbeddedServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Market:
+def walked_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Market:
     """A lake that many tests read: no Redis is needed for it."""
-
-    folder = tmp_path_factory.mktemp("walk")
-    made = Market(server.url, folder)
-    flowed(made, walk(folder), redis=False)
+    place = tmp_path_factory.mktemp("walk")
+    made = Market(ensure(folder).url, place)
+    flowed(made, walk(place), redis=False)
     return made
 
 

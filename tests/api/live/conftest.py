@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import httpx
 import pytest
 import redis
 
-from connectors.redis.embedded import EmbeddedServer, ensure, stop
 from connectors.redis.keys import REGISTRY, stream_key
 
 KEY = "binance:BTCUSDT"
@@ -31,25 +30,6 @@ uvicorn.run(
     timeout_graceful_shutdown=60,
 )
 """
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("redis")
-    yield path
-    stop(path)
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> EmbeddedServer:
-    return ensure(folder)
-
-
-@pytest.fixture
-def redis_client(server: EmbeddedServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url, decode_responses=True, protocol=2) as found:
-        found.flushall()
-        yield found
 
 
 class Publisher:

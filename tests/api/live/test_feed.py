@@ -22,7 +22,7 @@ Run = Callable[[Callable[[Redis], Awaitable[None]]], None]
 
 
 @pytest.fixture
-def run(server: EmbeddedServer, redis_client: redis.Redis) -> Run:
+def run(server: EmbeddedServer, client: redis.Redis) -> Run:
     def call(what: Callable[[Redis], Awaitable[None]]) -> None:
         async def connected() -> None:
             bus = Redis.from_url(server.url, decode_responses=True, protocol=2)

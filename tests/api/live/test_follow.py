@@ -68,7 +68,7 @@ def number(entry: Logged) -> int:
 
 
 @pytest.fixture
-def run(server: EmbeddedServer, redis_client: redis.Redis) -> Run:
+def run(server: EmbeddedServer, client: redis.Redis) -> Run:
     def call(what: Callable[[Log], Awaitable[None]]) -> None:
         async def connected() -> None:
             bus = Redis.from_url(server.url, decode_responses=True, protocol=2)

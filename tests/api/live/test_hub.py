@@ -64,8 +64,8 @@ async def hear_until(session: Session, is_so: Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
-def publisher(redis_client: redis.Redis) -> Publisher:
-    return Publisher(redis_client)
+def publisher(client: redis.Redis) -> Publisher:
+    return Publisher(client)
 
 
 def test_clients_stay_while_redis_is_away_are_told_and_miss_nothing(
@@ -99,7 +99,7 @@ def test_clients_stay_while_redis_is_away_are_told_and_miss_nothing(
 
 
 def test_it_starts_without_redis_and_goes_on_when_it_comes(
-    folder: Path, server: EmbeddedServer, redis_client: redis.Redis
+    folder: Path, server: EmbeddedServer, client: redis.Redis
 ) -> None:
     async def go() -> None:
         await asyncio.to_thread(stop, folder)
@@ -108,7 +108,7 @@ def test_it_starts_without_redis_and_goes_on_when_it_comes(
                 first = await hear(session)
                 assert first["cursor"] is None
                 await asyncio.to_thread(ensure, folder)
-                publisher = Publisher(redis_client)
+                publisher = Publisher(client)
                 await begun(hub)
                 publisher.add("signal")
                 frame = await hear_until(session, lambda frame: frame["events"])
@@ -154,18 +154,18 @@ def test_nobody_asks_for_what_nobody_wants(server: EmbeddedServer, publisher: Pu
 
 
 def test_a_ticker_says_how_a_symbol_is(
-    server: EmbeddedServer, redis_client: redis.Redis, publisher: Publisher
+    server: EmbeddedServer, client: redis.Redis, publisher: Publisher
 ) -> None:
     async def go() -> None:
         now = time.time()
         day = DAY_MS // 60_000
         publisher.kline("kline", 0, close="80")
         name = publisher.kline("kline", 1, close="90")
-        redis_client.delete(name)  # ids are times of the data, as a flow writes them
+        client.delete(name)  # ids are times of the data, as a flow writes them
         for minute, close in ((0, "80"), (1, "90"), (2, "95")):
             row = {"open_ms": str(minute * 60_000), "close_ms": str(minute * 60_000 + 59_999)}
             fields: dict[Any, Any] = {**row, "close": close}
-            redis_client.xadd(name, fields, id=f"{minute * 60_000 + 59_999}-{minute}")
+            client.xadd(name, fields, id=f"{minute * 60_000 + 59_999}-{minute}")
         publisher.add("trade", id="1", time_us=str((day + 2) * 60_000_000 + 5), price="99")
         tell(now, lag_s=0.1, gaps_open=1)
         async with (
@@ -198,7 +198,7 @@ def test_a_ticker_says_how_a_symbol_is(
             "redis": None, "rss_bytes": 0, "disk": {"path": ".", "free_bytes": 1 << 40},
             "wanted": [],
         }  # fmt: skip
-        redis_client.hset(FLOWS, field("main", 0), orjson.dumps(account).decode())
+        client.hset(FLOWS, field("main", 0), orjson.dumps(account).decode())
 
     asyncio.run(go())
 

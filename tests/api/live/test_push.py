@@ -21,11 +21,16 @@ from api.app import create_app
 from api.live.feed import FEED
 from client.live import Frame, LiveError, watch
 from config.settings import Settings
-from connectors.redis.embedded import EmbeddedServer
+from connectors.redis.embedded import EmbeddedServer, ensure
 from tests.api.live.clients import WAIT_S, hear, hear_nothing, listening, say, socket, sse
 from tests.api.live.conftest import KEY, Api, Publisher
 
 TOPICS = ("signals", "fills", "klines/*/1m")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> EmbeddedServer:
+    return ensure(folder)
 
 
 @pytest.fixture(scope="module")

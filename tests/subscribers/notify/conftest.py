@@ -1,7 +1,6 @@
 """A receiver, a real Redis, and settings with the receiver as a channel."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import redis
 
 from config.notify import NotifyConfig
 from connectors.redis.config import RedisConfig
-from connectors.redis.embedded import EmbeddedServer, ensure, stop
+from connectors.redis.embedded import EmbeddedServer
 from connectors.redis.writer import Writer
 from core.market.events import Event
 from core.market.paper import Fill
@@ -20,25 +19,6 @@ from tests.subscribers.notify.receiver import Receiver, receiving
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("redis")
-    yield path
-    stop(path)
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> EmbeddedServer:
-    return ensure(folder)
-
-
-@pytest.fixture
-def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url, decode_responses=True, protocol=2) as found:
-        found.flushall()
         yield found
 
 

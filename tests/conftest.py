@@ -1,4 +1,4 @@
-"""A real server per test module, in a folder of its own, ended by its id."""
+"""What tests of many parts stand on: a real server, and records to put there."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +12,12 @@ from connectors.redis.embedded import EmbeddedServer, ensure, stop
 from connectors.redis.writer import Writer
 from core.market.trades import Trades
 
-KEY = "binance:BTCUSDT"
+_KEY = "binance:BTCUSDT"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder of the module's server, which is ended with it."""
     path = tmp_path_factory.mktemp("redis")
     yield path
     stop(path)
@@ -24,11 +25,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def server(folder: Path) -> EmbeddedServer:
+    """Return a server; the next test has one again, should this one end it."""
     return ensure(folder)
 
 
 @pytest.fixture
 def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    """Return a client of an empty server."""
     with redis.Redis.from_url(server.url, decode_responses=True, protocol=2) as found:
         found.flushall()
         yield found
@@ -36,6 +39,7 @@ def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def writer(client: redis.Redis, server: EmbeddedServer) -> Iterator[Callable[..., Writer]]:
+    """Make writers, settings as they say."""
     made: list[Writer] = []
 
     def make(**config: float | None) -> Writer:
@@ -51,12 +55,12 @@ def writer(client: redis.Redis, server: EmbeddedServer) -> Iterator[Callable[...
 @pytest.fixture(scope="session")
 def trades() -> Callable[..., Trades]:
     """Make trades of a range of ids, 1.5 ms apart."""
-    return _trades
 
+    def make(first: int, last: int, key: str = _KEY) -> Trades:
+        ids = np.arange(first, last + 1, dtype=np.int64)
+        return Trades(
+            key, 2, 5, ids, 1_723_161_600_000_000 + ids % 1_000_000 * 1500,
+            6_183_763 + ids % 7, 2000 + ids % 3, ids % 2 == 0,
+        )  # fmt: skip
 
-def _trades(first: int, last: int, key: str = KEY) -> Trades:
-    ids = np.arange(first, last + 1, dtype=np.int64)
-    return Trades(
-        key, 2, 5, ids, 1_723_161_600_000_000 + ids % 1_000_000 * 1500,
-        6_183_763 + ids % 7, 2000 + ids % 3, ids % 2 == 0,
-    )  # fmt: skip
+    return make
