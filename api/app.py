@@ -1,5 +1,6 @@
 """The app: routers, errors, and what lives as long as it does."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -88,5 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Door, config=settings.api)
     if settings.api.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.api.cors_origins), **_CORS)
-    app.add_middleware(Observer, metrics=own.metrics, traces=own.traces)
+    # A dashboard asks every other second: nobody wants to read that on a screen.
+    reads = logging.INFO if settings.log.json_lines else logging.DEBUG
+    app.add_middleware(Observer, metrics=own.metrics, traces=own.traces, reads=reads)
     return app

@@ -19,8 +19,9 @@ LOG = logging.getLogger("cryptotools.api.request")
 REQUEST_ID = "X-Request-ID"
 _SPELLED = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_READS = frozenset({"GET", "HEAD", "WEBSOCKET"})
 _PROBES = frozenset({"/health", "/ready", "/version", "/metrics"})
-"""Asked every few seconds by machines: logged as ``debug``."""
+"""Asked every few seconds by machines: logged as ``debug``, as reads are where people look on."""
 _UNMATCHED = "unmatched"
 _TRACED = ("traceparent", "tracestate")
 """Headers that name the trace of whoever asks (W3C Trace Context)."""
@@ -29,8 +30,11 @@ _TRACED = ("traceparent", "tracestate")
 class _Seen:
     """A request or a WebSocket as far as it has come."""
 
-    def __init__(self, scope: Scope, metrics: ApiMetrics, traces: Traces | None) -> None:
+    def __init__(
+        self, scope: Scope, metrics: ApiMetrics, traces: Traces | None, *, reads: int
+    ) -> None:
         self._scope, self._metrics, self._traces = scope, metrics, traces
+        self._reads = reads
         self.request_id = _request_id(Headers(scope=scope))
         self.status = 500  # of one that never answers
         self._began = perf_counter()
@@ -89,7 +93,9 @@ class _Seen:
         traces.request(f"{self.method} {self.route}", took, about, given, ok=self.status < 500)
 
     def _log(self) -> None:
-        level = logging.DEBUG if self.route in _PROBES and self.status < 400 else logging.INFO
+        level = logging.INFO
+        if self.status < 400 and self.method in _READS:
+            level = logging.DEBUG if self.route in _PROBES else self._reads
         if not LOG.isEnabledFor(level):
             return
         ms = round((perf_counter() - self._began) * 1000, 1)
@@ -109,18 +115,27 @@ class Observer:
         app: What is behind it.
         metrics: Where it counts.
         traces: Where spans go, if anywhere.
+        reads: Level at which requests that only read, and went well, are logged.
 
     """
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics, traces: Traces | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: ApiMetrics,
+        traces: Traces | None = None,
+        *,
+        reads: int = logging.INFO,
+    ) -> None:
         self._app, self._metrics, self._traces = app, metrics, traces
+        self._reads = reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request or a WebSocket pass, and note it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        seen = _Seen(scope, self._metrics, self._traces)
+        seen = _Seen(scope, self._metrics, self._traces, reads=self._reads)
         scope.setdefault("state", {})["request_id"] = seen.request_id
         streamed = scope["type"] == "websocket"
 

@@ -116,6 +116,20 @@ def test_a_request_is_one_line_without_query_or_headers(
     assert text not in caplog.text
 
 
+@pytest.mark.parametrize(("json", "reads"), [(True, logging.INFO), (False, logging.DEBUG)])
+def test_reads_that_go_well_are_told_to_machines_only(
+    settings: Settings, caplog: pytest.LogCaptureFixture, *, json: bool, reads: int
+) -> None:
+    caplog.set_level(logging.DEBUG, logger=LOGGER)
+    log = settings.log.model_copy(update={"json_lines": json})
+    with client(settings.model_copy(update={"log": log})) as api:
+        api.get("/api/v1/session")
+        api.get("/api/v1/instances/nobody")
+        api.delete("/api/v1/symbols/BTCUSDT")
+    found = [record.levelno for record in caplog.records if record.name == LOGGER]
+    assert found == [reads, logging.INFO, logging.INFO]
+
+
 @pytest.mark.parametrize(
     ("said", "kept"),
     [("abc-1.2:3_4", True), ("", False), ("x" * 65, False), ("a b", False), ("é", False)],
@@ -147,7 +161,7 @@ def test_our_fault_has_an_id_and_is_counted(
 def test_live_clients_and_their_frames_are_counted_while_they_stream(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger=LOGGER)
+    caplog.set_level(logging.DEBUG, logger=LOGGER)
 
     async def watch(url: str) -> None:
         async with httpx.AsyncClient(base_url=url) as own:
