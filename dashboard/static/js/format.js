@@ -67,6 +67,7 @@ export function short(number) {
   for (const [unit, value] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
     if (size >= value) return `${(number / value).toFixed(size >= value * 100 ? 0 : 2)} ${unit}`;
   }
+  if (!size) return "0";
   return size >= 100 ? number.toFixed(0) : size >= 1 ? number.toFixed(1) : number.toPrecision(2);
 }
 

@@ -33,8 +33,8 @@ class Spark {
     if (!Number.isFinite(value)) return;
     this.values.push(value);
     if (this.values.length > KEPT) this.values.shift();
-    const most = Math.max(...this.values, 1e-9);
-    this.line.setAttribute("points", this.values.map((v, n) => `${(n / Math.max(1, this.values.length - 1)) * 120},${35 - (v / most) * 33}`).join(" "));
+    const most = Math.max(...this.values), scale = most || 1;
+    this.line.setAttribute("points", this.values.map((v, n) => `${(n / Math.max(1, this.values.length - 1)) * 120},${35 - (v / scale) * 33}`).join(" "));
     text(this.now, this.unit(value));
     text(this.most, `most ${this.unit(most)}`);
   }
@@ -118,7 +118,7 @@ class System {
     const found = new Map();
     for (const flow of flows) for (const p of Object.values(flow.processes)) for (const [stage, told] of Object.entries(p.latency_ms ?? {})) found.set(stage, told);
     this.stagePanel.hidden = !found.size;
-    const ms = (v) => (v === null || v === undefined ? "–" : `${v < 10 ? v.toFixed(2) : v.toFixed(0)} ms`);
+    const ms = (v) => (v === null || v === undefined ? "–" : v >= 1000 ? `${(v / 1000).toFixed(1)} s` : `${v < 10 ? v.toFixed(2) : v.toFixed(0)} ms`);
     fill(this.stages, [...found].map(([stage, { p50, p99 }]) => h("tr", h("th", { scope: "row" }, stage.replaceAll("_", " ")), h("td.num", ms(p50)), h("td.num", ms(p99)))));
   }
 
