@@ -32,6 +32,7 @@ from core.market.errors import CryptoToolsError, ServiceError
 
 _P99_MS = 250.0
 _CORES = 0.8
+_SHARES = (("p50", 0.5, None), ("p95", 0.95, None), ("p99", 0.99, _P99_MS), ("max", 1.0, None))
 _START_S = 60.0
 _ROOT = Path(__file__).resolve().parents[1]
 _ADDRESS = re.compile(r"answers at http://[^:]+:(\d+)")
@@ -56,6 +57,7 @@ class Found:
     Attributes:
         plan: What was run.
         tally: What clients saw.
+        adding: How long Redis took for each round, in milliseconds: delays hold this.
         cores: CPU seconds of the API in a second.
         peak_mb: The most memory the API has had so far, in MiB.
         coalesced: Values that were replaced before a client was ready for them.
@@ -65,6 +67,7 @@ class Found:
 
     plan: Plan
     tally: Tally
+    adding: list[float]
     cores: float
     peak_mb: float
     coalesced: float
@@ -148,7 +151,7 @@ def _measure(plan: Plan, pid: int) -> Found:
         with _process("bench.push_writer", plan) as writer:
             _line(writer)
             cpu, began = cpu_seconds(pid), time.monotonic()
-            writer.wait()
+            adding = orjson.loads(_line(writer) or b"[]")
             cores = (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
         told = _line(clients)
     if not told:
@@ -159,21 +162,19 @@ def _measure(plan: Plan, pid: int) -> Found:
         sum(after[k] - before[k] for k in after if what in k) for what in ("coalesced", "dropped")
     )
     _check(plan, tally)
-    return Found(plan, tally, cores, _peak_mb(pid), coalesced, dropped)
+    return Found(plan, tally, adding, cores, _peak_mb(pid), coalesced, dropped)
 
 
 @contextmanager
 def _process(module: str, plan: Plan) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", module, plan.text()]
     path = os.pathsep.join([str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(20)
+    env = os.environ | {"PYTHONPATH": path}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def _line(process: "subprocess.Popen[str]") -> str:
@@ -210,24 +211,23 @@ def _rows(alone: Found, beside: Found | None = None) -> list[Row]:
         Row(f"{label}, events per client", each, "/s", against="each once, in order"),
         Row(f"{label}, values per client", len(alone.tally.values) / plan.clients / took, "/s"),
         Row(f"{label}, frames", alone.tally.frames / took, "/s"),
+        Row(f"{label}, adding to Redis, max", max(alone.adding), "ms", against="part of delays"),
         *_delays(f"{label}, events", alone.tally.events),
         *_delays(f"{label}, values", alone.tally.values),
         Row(f"{label}, CPU of the API", alone.cores, "cores", _CORES, at_most=True),
         Row(f"{label}, peak memory of the API", alone.peak_mb, "MiB"),
-        Row(f"{label}, values coalesced", alone.coalesced, "", against=f"{alone.dropped:g} dropped"),
+        Row(f"{label}, values coalesced", alone.coalesced, "",
+            against=f"{alone.dropped:g} dropped"),
     ]  # fmt: skip
     return rows if beside is None else [*rows, *_beside(label, alone, beside)]
 
 
 def _beside(label: str, alone: Found, beside: Found) -> list[Row]:
     label = f"{label} beside {beside.plan.stalled} stalled"
-    rows = []
-    for what in ("events", "values"):
-        before, after = (_at(getattr(one.tally, what), 0.99) for one in (alone, beside))
-        rows.append(Row(f"{label}, {what}, p99", after, "ms", _P99_MS, at_most=True,
-                        against=f"{after / before:.2f} of without"))  # fmt: skip
     return [
-        *rows,
+        Row(f"{label}, adding to Redis, max", max(beside.adding), "ms", against="part of delays"),
+        *_delays(f"{label}, events", beside.tally.events, alone.tally.events),
+        *_delays(f"{label}, values", beside.tally.values, alone.tally.values),
         Row(f"{label}, CPU of the API", beside.cores, "cores", _CORES, at_most=True,
             against=f"{beside.cores / alone.cores:.2f} of without"),
         Row(f"{label}, peak memory of the API", beside.peak_mb, "MiB",
@@ -237,13 +237,14 @@ def _beside(label: str, alone: Found, beside: Found) -> list[Row]:
     ]  # fmt: skip
 
 
-def _delays(label: str, delays: list[float]) -> list[Row]:
-    budgets = {"p50": None, "p95": None, "p99": _P99_MS, "max": None}
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-    return [
-        Row(f"{label}, {name}", _at(delays, shares[name]), "ms", budget, at_most=True)
-        for name, budget in budgets.items()
-    ]
+def _delays(label: str, delays: list[float], without: list[float] | None = None) -> list[Row]:
+    rows = []
+    for name, share, budget in _SHARES:
+        value = _at(delays, share)
+        against = f"{value / _at(without, share):.2f} of without" if without else ""
+        row = Row(f"{label}, {name}", value, "ms", budget, at_most=True, against=against)
+        rows.append(row)
+    return rows
 
 
 def _at(delays: list[float], share: float) -> float:

@@ -54,7 +54,7 @@ class SocketWire:
         """Yield the frames that came; each is acknowledged."""
         self._rest += data
         if not self._open:
-            head, end, rest = self._rest.partition(b"\r\n\r\n")
+            _, end, rest = self._rest.partition(b"\r\n\r\n")
             if not end:
                 return
             self._open, self._rest = True, rest

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+import orjson
 import redis
 
 from bench.push_plan import EVENTS, VALUES, Plan
@@ -33,7 +34,8 @@ def add(client: "redis.Redis", run: str, n: int) -> None:
 
 
 def main(plan: Plan) -> None:
-    """Add all rounds; say when those begin that are measured, and when all are there."""
+    """Add all rounds; say when those begin that are measured, and at the end how long each took."""
+    took = []
     with redis.Redis.from_url(plan.url) as client:
         begin = time.monotonic()
         for n in range(1, plan.rounds + 1):
@@ -41,7 +43,10 @@ def main(plan: Plan) -> None:
             if n == plan.skipped + 1:
                 sys.stdout.write("measured from here\n")
                 sys.stdout.flush()
+            began = time.perf_counter()
             add(client, plan.run, n)
+            took.append((time.perf_counter() - began) * 1e3)
+    sys.stdout.write(orjson.dumps(took[plan.skipped :]).decode() + "\n")
 
 
 if __name__ == "__main__":
