@@ -1,5 +1,6 @@
 """Runs the app on a port until a signal ends it."""
 
+import gc
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -31,6 +32,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     check_binding(settings, tokens=bool(TokenFile(tokens_file(settings)).all()))
     server = uvicorn.Server(server_config(settings))
+    gc.collect()
+    gc.freeze()  # what libraries made lives as long as we do: looking through it stops everything
     stop_on_signals()  # it gives signals back when it has ended: by then they mean nothing more
     with _listening(settings.api.host, settings.api.port) as own:
         announce(address_of(own))

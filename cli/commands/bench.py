@@ -5,6 +5,7 @@ import platform
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,10 +24,18 @@ _SUITES = {
     "replay": ("bench.replay", "replay"),
     "backtest": ("bench.backtest", "backtest"),
     "live": ("bench.live", "live"),
-    "push": ("bench.live_clients", "push"),
+    "push": ("bench.push", "push"),
     "repair": ("bench.repair", "repair"),
 }
+_PUSH = "Of the suite push"
 _VERDICTS = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
+
+
+class Transport(StrEnum):
+    """What clients of live push are connected by."""
+
+    sse = "sse"
+    ws = "ws"
 
 
 def machine() -> dict[str, Any]:
@@ -57,6 +66,19 @@ def register(app: typer.Typer) -> None:
         out: Annotated[
             Path | None, typer.Option("--out", "-o", help="Write the results as JSON too.")
         ] = None,
+        clients: Annotated[int, typer.Option(min=1, rich_help_panel=_PUSH)] = 200,
+        rate: Annotated[
+            float, typer.Option(min=0.1, help="Updates per second of each.", rich_help_panel=_PUSH)
+        ] = 10.0,
+        stalled: Annotated[
+            int, typer.Option(min=0, help="More that read nothing.", rich_help_panel=_PUSH)
+        ] = 5,
+        seconds: Annotated[
+            float, typer.Option(min=0.5, help="Measured of each run.", rich_help_panel=_PUSH)
+        ] = 20.0,
+        transport: Annotated[
+            Transport, typer.Option(help="What clients use.", rich_help_panel=_PUSH)
+        ] = Transport.sse,
         *,
         json: Json = False,
     ) -> None:
@@ -66,12 +88,15 @@ def register(app: typer.Typer) -> None:
         for name in names:
             if name not in _SUITES:
                 raise ConfigError("suite", f"there is no `{name}`", hint=f"of {' '.join(_SUITES)}")
+        asked = {"clients": clients, "rate": rate, "stalled": stalled, "seconds": seconds,
+                 "transport": transport.value}  # fmt: skip
         facts = machine()
         rows = []
         for name in names:
             ERR.print(f"[dim]measuring {name} …[/]")
             module, function = _SUITES[name]
-            rows += getattr(import_module(module), function)()
+            own = asked if name == "push" else {}
+            rows += getattr(import_module(module), function)(**own)
         results = [{**asdict(row), "verdict": row.verdict} for row in rows]
         found = {"machine": facts, "rows": results}
         if out is not None:
