@@ -42,7 +42,7 @@ export function alertsPage(main) {
 
 class Alerts {
   constructor(main) {
-    this.log = h("ol.log", { id: "alerts" });
+    this.log = h("ol.log", { id: "alerts", tabindex: "0", "aria-label": "Alerts" });
     const box = (label, on, act) => h("label.check", h("input", { type: "checkbox", checked: on, onchange: (event) => { act(event.target.checked); keep(); this.#draw(); } }), label);
     fill(main, h("section.panel.alerts", h("header", h("h1", "Alerts"),
       h("div.row.push", Object.entries(LEVELS).map(([level, words]) => box(words, chosen.levels.has(level), (on) => (on ? chosen.levels.add(level) : chosen.levels.delete(level)))))),

@@ -27,7 +27,7 @@ class Quality {
     this.links = h("tbody", { id: "links" });
     this.symbols = h("tbody", { id: "complete" });
     this.calendar = h("div.calendar", { id: "calendar" }, skeleton(5));
-    this.log = h("ol.log", { id: "quality-log" });
+    this.log = h("ol.log", { id: "quality-log", tabindex: "0", "aria-label": "What happened to the data" });
     this.books = h("dl.figures");
     this.parity = new Parity();
     fill(main, h("div.grid.two",
